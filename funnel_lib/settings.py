@@ -1,0 +1,249 @@
+"""The sections of a workbook file that say where data comes from, how it is divided and when it may be shown."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, Self, get_args
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from funnel_lib import periods
+from funnel_lib.definition import Condition, Duration, EventNames, Scalar, Title, Where
+from funnel_lib.errors import ConfigError, choices, nearest
+from funnel_lib.periods import Every
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+System = Literal["ga4", "google_ads", "meta_ads", "table"]
+Mapped = Literal["events", "users", "deals", "stage_history", "spend", "surveys", "exposures"]
+MAPPED: tuple[Mapped, ...] = get_args(Mapped)
+NOTHING = "there is nothing of this name"
+
+
+class Section(BaseModel):
+    """A part of the workbook file: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _known_keys(cls, data: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse unknown keys, naming the nearest, beside (not instead of) the section's other faults."""
+        if not isinstance(data, dict):
+            return read(data)
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        faults = [
+            fault_line((str(key),), "unknown_key", "unknown key", str(key), choices(names, key))
+            for key in data
+            if key not in names
+        ]
+        try:
+            section = read({key: value for key, value in data.items() if key in names})
+        except ValidationError as error:
+            faults += [
+                InitErrorDetails(
+                    type=PydanticCustomError(fault["type"], fault["msg"], fault.get("ctx")),
+                    loc=fault["loc"],
+                    input=fault["input"],
+                )
+                for fault in error.errors()
+            ]
+        if faults:
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return section
+
+
+def fault_line(loc: tuple[str | int, ...], kind: str, what: str, found: object, allowed: str) -> InitErrorDetails:
+    """Return one fault of a section, as pydantic lists them."""
+    return InitErrorDetails(type=PydanticCustomError(kind, what, {"allowed": allowed}), loc=loc, input=found)
+
+
+class Source(Section):
+    """Where the exports of one system lie and, for system `table`, how its columns are called.
+
+    `columns` maps canonical names to the file's; for `users` and `deals` any further name becomes an
+    attribute. `constants` sets a canonical column to one value in every row. `values` rewrites single values
+    of a canonical column. `missing` lists further texts that mean “no value”. `not_before` quarantines the
+    rows with a time that lies before another.
+    """
+
+    system: System
+    files: Annotated[str, Field(min_length=1)]
+    table: Mapped | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    constants: dict[str, Scalar] = Field(default_factory=dict)
+    values: dict[str, dict[str, str]] = Field(default_factory=dict)
+    missing: list[str] = Field(default_factory=list)
+    timezone: str | None = None
+    encoding: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    sheet: str | None = None
+    date_format: str | None = None
+    not_before: dict[str, str] = Field(default_factory=dict)
+    optional: bool = False
+    title: Title | None = None
+
+    @model_validator(mode="after")
+    def _mapping_of_table(self) -> Source:
+        if self.system == "table" and (self.table is None or not self.columns):
+            raise PydanticCustomError(
+                "mapping", "system table needs table and columns",
+                {"allowed": f"table: one of {choices(MAPPED)}; columns: {{canonical name: column of the file}}"},
+            )  # fmt: skip
+        if self.system != "table" and (self.table or self.columns):
+            raise PydanticCustomError(
+                "mapping", f"system {self.system} knows its tables and columns",
+                {"allowed": "leave out table and columns, or use system: table"},
+            )  # fmt: skip
+        return self
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        return name if name is None else zone_name(name)
+
+
+class Cleaning(Section):
+    """What is set aside on the way in. Each rule is tallied; quarantined rows are kept beside the tables."""
+
+    bots: list[str] = Field(default_factory=lambda: ["bot", "crawler", "spider", "headless"])
+    test_accounts: Where = Field(default_factory=dict)
+    earliest: date = date(2000, 1, 1)
+    late_after: Duration = Field(default="3d", validate_default=True)
+    worst_share: Share = 0.2
+
+
+class Did(Section):
+    """Behaviour of a unit: how many matching events it had until `within` after its entry (0 = until entry)."""
+
+    event: EventNames = None
+    where: Where = Field(default_factory=dict)
+    count: Condition = Field(default_factory=lambda: dict[str, Scalar | list[Scalar]](ge=1))
+    within: Duration = Field(default="0s", validate_default=True)
+
+
+class Group(Section):
+    """One group of a split; a unit belongs to the first group all of whose conditions hold."""
+
+    title: Title | None = None
+    where: Where = Field(default_factory=dict)
+    did: list[Did] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_rule(self) -> Group:
+        if not self.where and not self.did:
+            raise PydanticCustomError("rule", "a group needs where or did", {"allowed": "where: {column: value}"})
+        return self
+
+
+class Split(Section):
+    """A way to divide all units: every value of a column (`by`), or named `groups` with rules.
+
+    Each unit is in exactly one group. With `by`, values beyond the `top` become `other`; with `groups`, those
+    that no rule claims become `other`. Where the value (or every column that the rules ask for) is missing, it
+    is `unknown`.
+    """
+
+    title: Title | None = None
+    by: str | None = None
+    groups: dict[Name, Group] = Field(default_factory=dict)
+    titles: dict[str, Title] = Field(default_factory=dict)
+    top: Annotated[int, Field(ge=1, le=50)] = 8
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Split:
+        if (self.by is None) == (not self.groups):
+            raise PydanticCustomError(
+                "split", "a split needs by or groups, not both", {"allowed": "by: COLUMN, or groups"}
+            )
+        taken = next((name for name in self.groups if name in ("other", "unknown")), None)
+        if taken:
+            raise PydanticCustomError(
+                "split", "this group exists in every split", {"found": taken, "allowed": "another name"}
+            )
+        return self
+
+
+class Periods(Section):
+    """The periods to report on; first and last day come from the data where they are not given.
+
+    `latest` limits a run without `--period` to the newest ones that have data.
+    """
+
+    every: Every = "month"
+    first: date | None = Field(default=None, alias="from")
+    last: date | None = Field(default=None, alias="to")
+    custom: list[str] = Field(default_factory=list)
+    latest: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("custom")
+    @classmethod
+    def _readable(cls, names: list[str]) -> list[str]:
+        for name in names:
+            try:
+                periods.period(name, ZoneInfo("UTC"))
+            except ConfigError as error:
+                raise PydanticCustomError(
+                    "period", "this period cannot be read", {"found": name, "allowed": str(error.allowed)}
+                ) from error
+        return names
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Periods:
+        if self.first and self.last and self.last < self.first:
+            raise PydanticCustomError(
+                "order", "to lies before from", {"found": str(self.last), "allowed": f"{self.first} or later"}
+            )
+        return self
+
+
+class ReportPlan(Section):
+    """One report: over which periods (each one, or the whole data) and for which groups beside everybody."""
+
+    over: Literal["periods", "all"] = "periods"
+    segments: list[Annotated[str, Field(pattern=r"^[^=]+=[^=]+$")]] = Field(default_factory=list)
+
+
+class Rules(Section):
+    """When a number may be shown, and how sure it has to be."""
+
+    min_units: Annotated[int, Field(ge=1)] = 30
+    min_events: Annotated[int, Field(ge=0)] = 5
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    correction: Literal["holm", "bh"] = "holm"
+    mature_only: bool = True
+
+
+class Value(Section):
+    """What a conversion is worth: an event's own amount, or a fixed amount in the workbook's currency."""
+
+    event: str | None = None
+    amount: Annotated[float, Field(ge=0)] | None = None
+    margin: Share = 1.0
+
+
+class Cost(Section):
+    """A cost that no export holds: an amount per month, for the stated channel or for all."""
+
+    title: Title | None = None
+    per_month: Annotated[float, Field(ge=0)]
+    channel: str | None = None
+
+
+def zone_name(name: str) -> str:
+    """Return the name of a time zone; refuses an unknown one, naming the nearest."""
+    if name not in available_timezones():
+        guess = nearest(name, available_timezones())
+        allowed = "an IANA name such as Asia/Shanghai or Europe/Berlin" + (f" (did you mean {guess}?)" if guess else "")
+        raise PydanticCustomError("timezone", "unknown time zone", {"found": name, "allowed": allowed})
+    return name
