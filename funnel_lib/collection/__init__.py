@@ -1,0 +1,1 @@
+"""Raw exports in, canonical tables out: sources, cleaning, identity, the store and its quality."""

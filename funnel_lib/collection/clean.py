@@ -1,0 +1,206 @@
+"""The rules on the way in: text to canonical columns, and which rows are set aside for which reason.
+
+Every rule is named in `batch.REASONS`. A row breaks at most one: the first that finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from funnel_lib.collection.batch import INTERNAL, ROW, Batch, Sieve, rejected
+from funnel_lib.collection.files import Export
+from funnel_lib.collection.pages import Page
+from funnel_lib.collection.values import PERSONAL, days, is_time_name, masked, numbers, times
+from funnel_lib.conditions import meets
+from funnel_lib.config import Cleaning, Source, start_of
+from funnel_lib.schema import EVENT_ID, PROPERTIES, SOURCE, TABLES, USER_ID, Kind, table
+
+TEST = "_test"
+"""Marks people of `Cleaning.test_accounts`, judged before personal data is dropped."""
+AGENTS = ("browser", "user_agent")
+_AFTER_ALL = pd.Timestamp(datetime(2100, 1, 1, tzinfo=UTC))
+_IDS = frozenset([USER_ID, EVENT_ID, "record_id", "response_id", "unit_id"])
+_ROUNDED = r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{2}"
+_STATUSES = ("open", "won", "lost")
+Mask = npt.NDArray[np.bool_]
+
+
+def batch(page: Page, table_name: str, export: Export) -> Batch:
+    """Turn a page of text cells (columns with canonical names) into a checked batch of `table_name`."""
+    sieve = canonical(page.rows, table_name, export)
+    agents = tuple(page.rows[name] for name in AGENTS if name in page.rows and table_name == "events")
+    screen(sieve, table_name, export, agents=agents)
+    kept, aside = sieve.split()
+    if table_name == "users":
+        kept = people(kept, export.workbook.cleaning)
+    elif "comment" in kept:
+        kept = kept.assign(comment=masked(kept["comment"]))
+    return Batch(table_name, kept, rejected(pd.concat([page.aside, aside])), {page.file: page.read})
+
+
+def canonical(rows: pd.DataFrame, table_name: str, export: Export) -> Sieve:
+    """Convert text columns to the kinds of the canonical table; rows with an unreadable value are set aside.
+
+    Columns that the table does not know become text attributes, times where their name ends in ``_at`` or
+    ``_date``; in `events` they become members of `properties`. The source's constants are added.
+    """
+    source = export.source
+    names = [name for name in rows if name not in INTERNAL]
+    texts = {str(name): tidy(rows[name], source, str(name)) for name in names}
+    columns: dict[str, pd.Series[Any]] = {}
+    unreadable: list[tuple[Mask, str, str, pd.Series[Any]]] = []
+    for name, text in texts.items():
+        kind = kind_of(table_name, name)
+        columns[name] = convert(text, kind, export)
+        lost = (text.notna() & columns[name].isna()).to_numpy(dtype=bool)
+        thing = "number" if kind in ("number", "count") else "time"
+        unreadable.append(
+            (lost, f"unreadable_{thing}", f"{name} is not a {thing} that can be read without guessing", text)
+        )
+    for name, value in source.constants.items():
+        constant = pd.Series([str(value)] * len(rows), index=rows.index, dtype="str")
+        columns[name] = convert(constant, kind_of(table_name, name), export)
+    if table_name == "events":
+        columns = _event_columns(columns, rows, export)
+    sieve = Sieve(pd.DataFrame({**columns, **{name: rows[name] for name in INTERNAL}}))
+    for lost, rule, reason, text in unreadable:
+        sieve.reject(lost, rule, reason, text)
+    return sieve
+
+
+def tidy(text: pd.Series[Any], source: Source, name: str) -> pd.Series[Any]:
+    """Trim a text column, turn what means “no value” into missing, rewrite values as the source says."""
+    trimmed = text.str.strip()
+    trimmed = trimmed.mask(trimmed.isin(["", *(word.strip() for word in source.missing)]))
+    mapping = source.values.get(name)  # noqa: PD011 - a workbook's section, no frame
+    return (
+        trimmed
+        if mapping is None
+        else trimmed.map(lambda value: mapping.get(value, value), na_action="ignore").astype("str")
+    )
+
+
+def kind_of(table_name: str, name: str) -> Kind:
+    """Return the kind of a column; attributes are texts, or times where the name says so."""
+    column = table(table_name).columns.get(name)
+    if column is not None:
+        return column.kind
+    return "time" if table_name != "events" and is_time_name(name) else "text"
+
+
+def convert(text: pd.Series[Any], kind: Kind, export: Export) -> pd.Series[Any]:
+    """Read a text column as `kind`; missing where it is missing or unreadable (counts stay float64)."""
+    if kind == "text":
+        return text
+    if kind in ("number", "count"):
+        found = numbers(text)
+        return found.where((found % 1 == 0) & (found.abs() < 2**53)) if kind == "count" else found
+    read = times(text, export.zone, date_format=export.source.date_format)
+    return days(read, export.zone) if kind == "date" else read
+
+
+def screen(sieve: Sieve, table_name: str, export: Export, *, agents: tuple[pd.Series[Any], ...] = ()) -> None:
+    """Apply the rules on single rows: missing values, ids, status, score, time limits and order, bots.
+
+    Parameters
+    ----------
+    sieve : rows with canonical columns; broken ones are set aside.
+    agents : browsers or user agents, one text per row, looked through for the words of `Cleaning.bots`.
+    """
+    rows, cleaning = sieve.rows, export.workbook.cleaning
+    for name, column in table(table_name).columns.items():
+        if name in rows and column.required and not column.nullable:
+            sieve.reject(rows[name].isna(), "missing_value", f"The column {name} is empty.")
+        if name in rows and name in _IDS:
+            texts = rows[name].astype("str")
+            sieve.reject(
+                texts.str.fullmatch(_ROUNDED).fillna(value=False),
+                "rounded_id",
+                f"{name} was rounded by a spreadsheet",
+                texts,
+            )
+    if table_name == "deals":
+        sieve.reject(
+            ~rows["status"].isin(_STATUSES),
+            "unknown_status",
+            "The status is none of open, won, lost",
+            rows["status"],
+        )
+    if table_name == "surveys" and "score" in rows:
+        sieve.reject(
+            ~rows["score"].between(0, 10) & rows["score"].notna(),
+            "score_range",
+            "The score lies outside 0 to 10",
+            rows["score"],
+        )
+    _time_limits(sieve, table_name, export)
+    for later, earlier in export.source.not_before.items():
+        if later in rows and earlier in rows:
+            mask = before(rows[later], rows[earlier], export.zone)
+            sieve.reject(mask, "not_before", f"{later} lies before {earlier}", rows[later])
+    words = "|".join(re.escape(word) for word in cleaning.bots)
+    for agent in agents if words else ():
+        found = agent.str.contains(words, case=False, regex=True).fillna(value=False)
+        sieve.reject(found, "bot", "The browser is that of a machine", agent)
+
+
+def before(later: pd.Series[Any], earlier: pd.Series[Any], zone: ZoneInfo) -> Mask:
+    """Tell where `later` lies before `earlier`; a midnight of `zone` stands for its whole day.
+
+    Sources often give one of the two times as a day only: that day is not earlier than an hour of it.
+    """
+    whole_day = later.dt.tz_convert(zone).dt.normalize() == later.dt.tz_convert(zone)
+    end = later.where(~whole_day, later + pd.Timedelta(days=1) - pd.Timedelta(microseconds=1))
+    return cast(Mask, (end < earlier).to_numpy(dtype=bool))
+
+
+def people(users: pd.DataFrame, cleaning: Cleaning) -> pd.DataFrame:
+    """Mark test accounts (column `TEST`), then drop the columns that identify a person.
+
+    Accounts are judged where the rows have all columns that the conditions name; elsewhere nobody is marked.
+    """
+    where = cleaning.test_accounts
+    judged = bool(where) and all(name in users for name in where)
+    marks = meets(users, where) if judged else np.zeros(len(users), dtype=bool)
+    return users.drop(columns=[name for name in users if name in PERSONAL]).assign(**{TEST: marks})
+
+
+def _time_limits(sieve: Sieve, table_name: str, export: Export) -> None:
+    first = pd.Timestamp(start_of(export.workbook.cleaning.earliest, export.zone))
+    for name in [str(name) for name in sieve.rows if str(name) != "expected_close"]:
+        known = table(table_name).columns.get(name)
+        kind = kind_of(table_name, name)
+        if kind not in ("time", "date") or name in INTERNAL:
+            continue
+        values = sieve.rows[name]
+        instants = values.dt.tz_localize("UTC") if kind == "date" else values
+        # Attributes may well be older than the business: dates of birth are.
+        if known is not None:
+            limit = first.tz_localize(None).tz_localize("UTC") if kind == "date" else first
+            sieve.reject(instants < limit, "ancient", f"{name} lies before {export.workbook.cleaning.earliest}", values)
+        sieve.reject(instants >= _AFTER_ALL, "future", f"{name} is a placeholder", values)
+
+
+def _event_columns(columns: dict[str, pd.Series[Any]], rows: pd.DataFrame, export: Export) -> dict[str, pd.Series[Any]]:
+    """Add what every event has, and gather columns that the table does not know in `properties`."""
+    known = TABLES["events"].columns
+    extra = [name for name in columns if name not in known and name not in PERSONAL]
+    events = {name: column for name, column in columns.items() if name in known}
+    events[SOURCE] = pd.Series([export.name] * len(rows), index=rows.index, dtype="str")
+    if EVENT_ID not in events:
+        ids = [f"{export.name}-{value:016x}" for value in rows[ROW].tolist()]
+        events[EVENT_ID] = pd.Series(ids, index=rows.index, dtype="str")
+    if extra:
+        cells = zip(*(columns[name].astype(object).where(columns[name].notna(), None) for name in extra), strict=True)
+        members = ({n: v for n, v in zip(extra, row, strict=True) if v is not None} for row in cells)
+        texts = [json.dumps(member, ensure_ascii=False) if member else None for member in members]
+        events[PROPERTIES] = pd.Series(texts, index=rows.index, dtype="str")
+    return events

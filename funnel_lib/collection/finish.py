@@ -1,0 +1,269 @@
+"""From staged rows to the canonical tables: what only shows when all files lie side by side.
+
+Duplicates, people under several ids, test accounts, times that stand far apart from all others. While a row
+is judged its rule is an empty text; a rule of `MERGED` means that it went into another row, any other one
+that it is set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from funnel_lib import schema
+from funnel_lib.collection.batch import LINE, RAW, ROW
+from funnel_lib.collection.clean import TEST, before
+from funnel_lib.collection.files import Export
+from funnel_lib.collection.stage import DERIVED, ORIGIN, SEQ, Stage
+from funnel_lib.collection.values import days
+from funnel_lib.config import Workbook
+from funnel_lib.schema import CAMPAIGN, CURRENCY, DTYPES, FIRST_SEEN, SOURCE, TS, USER_ID, TableName, table
+
+WORK = [SEQ, LINE, RAW, ROW, DERIVED, ORIGIN, TEST]
+MERGED = frozenset(
+    [
+        "duplicate_row",
+        "duplicate_event",
+        "same_user",
+        "same_person",
+        "same_record",
+        "same_exposure",
+        "added_up",
+    ]
+)
+MAIN_TIME: Mapping[str, str] = {
+    "events": TS, "users": FIRST_SEEN, "deals": "created", "stage_history": "entered_at", "spend": "date",
+    "surveys": TS, "exposures": TS,
+}  # fmt: skip
+"""The column that says when a row happened (deals, for instance, also have times that lie ahead)."""
+SMALL: tuple[TableName, ...] = ("deals", "stage_history", "spend", "surveys", "exposures")
+_SPEND_KEY = ["date", "platform", CAMPAIGN]
+_GAP = pd.Timedelta(days=366)
+Rule = npt.NDArray[np.object_]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Who is who: `ids` gives the `user_id` behind each linked id (`value`), `tests` all ids of test accounts."""
+
+    workbook: Workbook
+    ids: pd.DataFrame
+    tests: frozenset[str]
+
+    def person(self, ids: pd.Series[Any]) -> pd.Series[Any]:
+        """Return the id of the person behind each id."""
+        return ids.map(self.ids.set_index("value")[USER_ID]).astype("str").fillna(ids)
+
+
+def horizon(days: pd.Series[Any]) -> pd.Timestamp | None:
+    """Return the end of the newest plausible day, where a few rows stand more than a year after all others.
+
+    No clock is asked: whether an export reaches into the future shows in the export itself. At most 1% of the
+    rows (one in any case) may lie behind the gap, and there must be ten rows at least; otherwise None.
+
+    Parameters
+    ----------
+    days : rows per day, its index the days in order.
+    """
+    total = int(days.sum())
+    behind = total - days.cumsum()
+    gap = pd.Series(days.index, index=days.index).diff().shift(-1) > _GAP
+    far = gap & (behind <= max(1, total // 100))
+    if total < 10 or not far.any():
+        return None
+    return pd.Timestamp(days.index[int(far.to_numpy().argmax())]) + pd.Timedelta(days=1)
+
+
+def users(stage: Stage, resolved: Resolved) -> pd.DataFrame:
+    """Return one row per person: attributes fill up, and where two rows differ the later one wins.
+
+    Later means by source, file and line. `first_seen` is the earliest. A second row of one source about the
+    same person counts as merged.
+    """
+    rows = stage.read("users")
+    if rows.empty:
+        return schema.empty("users")
+    own = rows[USER_ID]
+    rows = rows.assign(**{USER_ID: resolved.person(own)})
+    rule = _common_rules(rows, own, "users", resolved)
+    known = _one_per_person(rows[rule == ""])
+    rule[wrong_order(rows, "users", known, resolved.workbook) & (rule == "")] = "not_before"
+    counted = rows[(rule == "") & ~rows[DERIVED].to_numpy(dtype=bool)]
+    again = counted.duplicated([ORIGIN, USER_ID]).to_numpy()
+    first = own[counted.index].groupby([counted[ORIGIN], counted[USER_ID]]).transform("first")
+    fate = np.where(~again, "", np.where(first == own[counted.index], "same_user", "same_person"))
+    left = rows[rule == ""]
+    rule[counted.index] = fate
+    _settle(stage, rows, rule, "users", resolved)
+    return _one_per_person(left)
+
+
+def small(name: TableName, stage: Stage, resolved: Resolved, people: pd.DataFrame) -> pd.DataFrame:
+    """Return one of the tables `SMALL`: duplicates out, people under one id, sorted by its key.
+
+    Parameters
+    ----------
+    people : the table `users`, for the order of times against their attributes.
+    """
+    rows = stage.read(name)
+    if rows.empty:
+        return schema.empty(name)
+    unit = "unit_id" if name == "exposures" else USER_ID
+    own = rows[unit] if unit in rows else pd.Series(None, index=rows.index, dtype="str")
+    rows = rows.assign(**{unit: resolved.person(own)}) if unit in rows else rows
+    rule = _common_rules(rows, own, name, resolved)
+    rule[wrong_order(rows, name, people, resolved.workbook) & (rule == "")] = "not_before"
+    rows = _KEYED[name](rows, rule) if name in _KEYED else rows
+    left = _settle(stage, rows, rule, name, resolved)
+    kept = left.drop(columns=[column for column in WORK if column in left])
+    order = {"stage_history": ["record_id", "entered_at"], "exposures": ["unit_id", "experiment", "variant"]}
+    checked = schema.check(name, complete(name, kept))
+    return checked.sort_values(order.get(name, list(table(name).key)), kind="stable", ignore_index=True)
+
+
+def identities(stage: Stage, resolved: Resolved) -> pd.DataFrame:
+    """Return the ids that stand for another one, with the person, since when and by which source."""
+    links = stage.read("identities")
+    if links.empty:
+        return schema.empty("identities")
+    logins = links.groupby(USER_ID).agg({FIRST_SEEN: "min", SOURCE: "first"}).assign(kind="login")
+    browsers = links.groupby("value").agg({FIRST_SEEN: "min", SOURCE: "first"}).assign(kind="anonymous")
+    known = pd.concat([logins.rename_axis("value"), browsers]).reset_index().drop_duplicates("value")
+    found = known.merge(resolved.ids, on="value")
+    found = found[(found["value"] != found[USER_ID]) & ~found["value"].isin(resolved.tests)]
+    return schema.check("identities", found).sort_values([USER_ID, "kind", "value"], ignore_index=True)
+
+
+def with_people_of_events(users: pd.DataFrame, seen: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the users and everybody with events (`seen`: `user_id`, `first_seen`); the earliest time counts."""
+    both = [part for part in (users, seen) if part is not None and len(part)]
+    if not both:
+        return schema.empty("users")
+    return schema.check("users", complete("users", _one_per_person(pd.concat(both, ignore_index=True))))
+
+
+def complete(name: TableName, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with every column of its table, the absent ones empty."""
+    absent = {
+        column: pd.Series(None, index=frame.index, dtype=DTYPES[spec.kind])
+        for column, spec in table(name).columns.items()
+        if column not in frame
+    }
+    return frame.assign(**absent)
+
+
+def wrong_order(rows: pd.DataFrame, name: str, people: pd.DataFrame, workbook: Workbook) -> Mask:
+    """Tell which rows have a time before an attribute of their person that it must not precede.
+
+    Parameters
+    ----------
+    rows : `user_id`, ORIGIN and the times that the sources' `not_before` name.
+    people : `user_id` and attributes.
+    """
+    wrong = np.zeros(len(rows), dtype=bool)
+    for source_name, source in workbook.sources.items():
+        for later, earlier in source.not_before.items() if source.table == name else ():
+            if later in rows and earlier in people and USER_ID in rows:
+                attribute = rows[USER_ID].map(people.set_index(USER_ID)[earlier])
+                zone = Export(source_name, source, workbook).zone
+                wrong |= before(rows[later], attribute, zone) & (rows[ORIGIN] == source_name).to_numpy()
+    return wrong
+
+
+def order_reasons(workbook: Workbook) -> dict[str, str]:
+    """Return for each source what its rule `not_before` says."""
+    told = {name: source.not_before.items() for name, source in workbook.sources.items()}
+    return {name: " or ".join(f"{a} lies before {b}" for a, b in pairs) + "." for name, pairs in told.items()}
+
+
+def _common_rules(rows: pd.DataFrame, own: pd.Series[Any], name: str, resolved: Resolved) -> Rule:
+    """Return a rule for rows of test accounts, far in the future, or equal to an earlier row of their source."""
+    rule: Rule = np.full(len(rows), "", dtype=object)
+    rule[own.isin(resolved.tests).to_numpy()] = "test_account"
+    if TEST in rows:
+        rule[rows[TEST].to_numpy(dtype=bool)] = "test_account"
+    if MAIN_TIME[name] in rows:
+        times = rows[MAIN_TIME[name]]
+        for source in rows[ORIGIN].unique():
+            here = rows[ORIGIN] == source
+            limit = horizon(times[here].dropna().dt.floor("D").value_counts().sort_index())
+            if limit is not None:
+                rule[(here & (times >= limit)).to_numpy(dtype=bool) & (rule == "")] = "future"
+    live = rows[(rule == "") & ~rows[DERIVED].to_numpy(dtype=bool)]
+    rule[live.index[live.duplicated([ORIGIN, ROW])]] = "duplicate_row"
+    return rule
+
+
+def _settle(stage: Stage, rows: pd.DataFrame, rule: Rule, name: str, resolved: Resolved) -> pd.DataFrame:
+    """Count every row that is not derived as kept, merged or set aside; return the rows that stay."""
+    counted = ~rows[DERIVED].to_numpy(dtype=bool)
+    fate = rows.assign(rule=rule)[counted]
+    merged = fate["rule"].isin(MERGED)
+    stage.merge(fate[merged])
+    aside = fate[~merged & (fate["rule"] != "")]
+    order = aside[ORIGIN].map(order_reasons(resolved.workbook))
+    stage.set_aside(aside.assign(reason=order.where(aside["rule"] == "not_before")))
+    kept = fate[fate["rule"] == ""]
+    stage.keep(kept[SEQ].value_counts())
+    if MAIN_TIME[name] in kept:
+        times = kept[MAIN_TIME[name]].dropna()
+        day = days(times, resolved.workbook.zone) if name != "spend" else times
+        stage.covered.append(pd.DataFrame({SOURCE: kept.loc[day.index, ORIGIN], "day": day, "rows": 1}))
+    return rows[np.asarray(rule == "", dtype=bool)]
+
+
+def _one_per_person(rows: pd.DataFrame) -> pd.DataFrame:
+    groups = rows[[name for name in rows if name not in WORK]].groupby(USER_ID, sort=True)
+    people: pd.DataFrame = groups.last().reset_index()
+    if FIRST_SEEN in people:
+        people[FIRST_SEEN] = groups[FIRST_SEEN].min().to_numpy()
+    return people
+
+
+def _deals(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+    """Let the newest row of a deal tell how it stands."""
+    live = rows[rule == ""]
+    rule[live.index[live.duplicated("record_id", keep="last")]] = "same_record"
+    return rows
+
+
+def _surveys(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+    live = rows[rule == ""]
+    rule[live.index[live.duplicated(["response_id", "question"])]] = "duplicate_key"
+    return rows
+
+
+def _exposures(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+    """Keep the first time that a unit saw a variant."""
+    live = rows[rule == ""].sort_values([TS, SEQ, LINE], kind="stable")
+    rule[live.index[live.duplicated(["unit_id", "experiment", "variant"])]] = "same_exposure"
+    return rows
+
+
+def _spend(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+    """Add up rows of one day and campaign, within a file and over sources (accounts).
+
+    Two files of one source with other numbers for the same day contradict each other: nobody can tell whether
+    one restates the other or both are true.
+    """
+    live = rows[rule == ""]
+    groups = live.groupby(_SPEND_KEY)
+    other_file = live[SEQ] != live.groupby([ORIGIN, *_SPEND_KEY])[SEQ].transform("min")
+    other_money = live[CURRENCY] != groups[CURRENCY].transform("first")
+    rule[live.index[other_file | other_money]] = "duplicate_key"
+    live = rows[rule == ""]
+    figures = ["impressions", "clicks", "cost"]
+    rule[live.index[live.duplicated(_SPEND_KEY)]] = "added_up"
+    sums = live.groupby(_SPEND_KEY)[figures].transform("sum")
+    return rows.assign(**{name: sums[name].reindex(rows.index).fillna(rows[name]) for name in figures})
+
+
+_KEYED: Mapping[str, Callable[[pd.DataFrame, Rule], pd.DataFrame]] = {
+    "deals": _deals, "surveys": _surveys, "exposures": _exposures, "spend": _spend,
+}  # fmt: skip

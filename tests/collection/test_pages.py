@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from funnel_lib.collection.batch import LINE, RAW
+from funnel_lib.collection.pages import Shape, Wanted
+from funnel_lib.collection.spend import wanted
+from funnel_lib.errors import DataError
+
+PATH = Path("a.csv")
+
+
+def test_columns_are_found_by_name_then_by_spelling():
+    columns = wanted(
+        {"date": "Day", "cost": "Amount spent"}, {"cost": (r"amount spent \([a-z]{3}\)", "cost")}, advice="x"
+    )
+    assert columns.places(["Cost", "Amount spent (EUR)", "\ufeff Day "]) == {"date": 2, "cost": 1}
+    assert columns.places(["day", "Amount spent", "Cost"]) == {"cost": 1}  # names count as they are written
+    assert columns.places([]) == {}
+
+
+def test_optional_columns_may_be_absent():
+    columns = wanted({"date": "Day", "currency": "Currency code"}, {}, advice="Do it so.")
+    columns.require(["Day"], PATH)
+    with pytest.raises(DataError, match="lacks the column 'Day'") as error:
+        columns.require(["Dai"], PATH)
+    assert (error.value.do, error.value.allowed) == ("Do it so.", "'Day' may be 'Dai'")
+
+
+def test_all_missing_columns_are_named_at_once():
+    with pytest.raises(DataError, match="lacks the columns 'b', 'c'"):
+        Wanted({"x": "a", "y": "b", "z": "c"}).require(["a"], PATH)
+
+
+def test_two_names_may_share_a_column():
+    shape = Shape.of(["id"], Wanted({"user_id": "id", "account": "id"}), "a.csv", ",")
+    page = shape.page([(2, ["u1"], "u1")])
+    assert page.rows[["user_id", "account"]].to_numpy().tolist() == [["u1", "u1"]]
+
+
+def test_what_a_reader_has_found_already_is_kept():
+    shape = Shape.of(["id"], Wanted({"user_id": "id"}), "a.csv", ",")
+    page = shape.page([(1, None, "{"), (2, ["u"], "u"), (3, None, '"')], ["broken_json", "", ""])
+    assert page.aside[[LINE, "rule"]].to_numpy().tolist() == [[1, "broken_json"], [3, "broken_quotes"]]
+    assert (page.read, page.file, page.header) == (3, "a.csv", {"user_id": "id"})
+
+
+@pytest.mark.parametrize(
+    "header", ["E-Mail", "email address", "Phone Number", "First name", "Name", "手机号", "姓名", "家庭地址"]
+)
+def test_headers_that_name_people_hide_their_cells(header: str):
+    shape = Shape.of(["id", header], Wanted({"user_id": "id"}), "a.csv", ",")
+    assert shape.page([(2, ["u1", "secret"], "u1,secret")]).rows[RAW].tolist() == ["u1,[private]"]
+
+
+def test_mapped_personal_data_is_hidden_whatever_its_header():
+    shape = Shape.of(["id", "contact"], Wanted({"user_id": "id", "email": "contact"}), "a.csv", ";")
+    assert shape.page([(2, ["u1", "secret"], "u1;secret")]).rows[RAW].tolist() == ["u1;[private]"]
+
+
+@pytest.mark.parametrize("header", ["campaign", "Username count", "Landing page", "event_name"])
+def test_other_headers_hide_nothing(header: str):
+    shape = Shape.of(["id", header], Wanted({"user_id": "id"}), "a.csv", ",")
+    assert shape.page([(2, ["u1", "x"], "u1,x")]).rows[RAW].tolist() == ["u1,x"]

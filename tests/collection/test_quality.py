@@ -1,0 +1,173 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from funnel_lib.collection.batch import tally
+from funnel_lib.collection.quality import checks, coverage, event_reach, grade
+from funnel_lib.collection.store import Store
+from funnel_lib.config import Workbook
+
+SOURCE = {"system": "table", "table": "events", "files": "*", "columns": {"user_id": "i", "event": "e", "ts": "t"}}
+FACTS: dict[str, Any] = {
+    "remarks": [], "newest": {"a": "2026-03-10", "b": "2026-03-03"}, "people": {"registered": 10, "with_record": 9,
+    "oversize": 0}
+}  # fmt: skip
+CLEAN = {"read": 1000, "kept": 1000}
+Make = Callable[..., Store]
+
+
+@pytest.fixture
+def workbook(book: Callable[..., Workbook]) -> Workbook:
+    return book({"a": SOURCE, "b": SOURCE}, {}, currency="CNY")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Make:
+    def make(
+        rows: dict[str, int] = CLEAN,
+        tables: dict[Any, pd.DataFrame] | None = None,
+        days: pd.DataFrame | None = None,
+        **facts: Any,
+    ) -> Store:
+        made = Store(tmp_path / "processed")
+        entries = [("a", "f", "events", *[*fate.split(), ""][:2], count) for fate, count in rows.items()]
+        made.write(tables or {}, tally(entries), {**FACTS, **facts}, days)
+        return made
+
+    return make
+
+
+def found(store: Store, workbook: Workbook, name: str) -> tuple[Any, ...]:
+    rows = checks(store, workbook).set_index("check")
+    return tuple(rows.loc[name, ["found", "allowed", "passed", "severity"]])
+
+
+def test_clean_data_passes_everything(store: Make, workbook: Workbook):
+    result = checks(store(), workbook)
+    assert result["passed"].all()
+    assert grade(result) == "A"
+    assert result["check"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("rows", "check", "share", "severity", "mark"),
+    [
+        ({"read": 1000, "kept": 970, "quarantined broken_json": 30}, "quarantined_share", 0.03, "minor", "B"),
+        ({"read": 1000, "kept": 900, "quarantined broken_json": 100}, "quarantined_share", 0.1, "major", "C"),
+        (
+            {"read": 1000, "kept": 950, "merged duplicate_event": 30, "merged duplicate_row": 20},
+            "duplicates_share",
+            0.05,
+            "minor",
+            "B",
+        ),
+        (
+            {"read": 1000, "kept": 850, "quarantined bot": 100, "quarantined test_account": 50},
+            "test_and_bot_share",
+            0.15,
+            "minor",
+            "B",
+        ),
+        ({"read": 1000, "kept": 998, "quarantined future": 2}, "future_rows", 2, "minor", "B"),
+        ({"read": 1000, "quarantined bot": 1000}, "rows_kept", 0, "fatal", "fail"),
+    ],
+)
+def test_shares_of_the_tally(
+    store: Make, workbook: Workbook, rows: dict[str, int], check: str, share: float, severity: str, mark: str
+):
+    made = store(rows)
+    value, _, passed, how = found(made, workbook, check)
+    assert (value, passed, how) == (pytest.approx(share), False, severity)
+    assert grade(checks(made, workbook)) == mark or severity == "fatal"
+
+
+def test_bots_and_merged_rows_are_not_quarantined_by_fault(store: Make, workbook: Workbook):
+    rows = {"read": 1000, "kept": 500, "merged same_user": 400, "quarantined bot": 50, "quarantined blank_row": 50}
+    assert found(store(rows), workbook, "quarantined_share")[0] == 0
+    assert found(store(rows), workbook, "duplicates_share")[0] == 0
+
+
+def test_late_rows_are_a_share_of_all(store: Make, workbook: Workbook):
+    late = [{"source": "a", "file": f, "rule": "late", "rows": 10} for f in ("f", "g")]
+    assert found(store(remarks=late), workbook, "late_share")[:3] == (0.02, 0.01, False)
+
+
+@pytest.mark.parametrize(
+    ("joined", "passed", "severity"), [(9, True, "minor"), (6, False, "minor"), (4, False, "major")]
+)
+def test_registered_people_should_have_a_record(
+    store: Make, workbook: Workbook, joined: int, passed: bool, severity: str
+):
+    people = {"registered": 10, "with_record": joined, "oversize": 0}
+    assert found(store(people=people), workbook, "join_rate") == (joined / 10, 0.9, passed, severity)
+
+
+def test_without_logins_or_records_nothing_can_be_joined(store: Make, workbook: Workbook):
+    people = {"registered": None, "with_record": None, "oversize": 2}
+    made = store(people=people)
+    assert "join_rate" not in set(checks(made, workbook)["check"])
+    assert found(made, workbook, "oversize_identities")[:3] == (2, 0, False)
+
+
+def test_a_source_more_than_a_week_behind_has_gone_quiet(store: Make, workbook: Workbook):
+    newest = {"a": "2026-03-10", "b": "2026-03-02", "c": "2026-03-03"}
+    assert found(store(newest=newest), workbook, "sources_gone_quiet")[:3] == (1, 0, False)
+    assert found(store(newest={}), workbook, "sources_gone_quiet")[2]
+
+
+def days(*rows: tuple[str, str, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["source", "day", "rows"]).astype(
+        {"source": "str", "day": "datetime64[us]", "rows": "int64"}
+    )
+
+
+def test_a_day_without_rows_counts_where_its_weekday_is_busy(store: Make, workbook: Workbook):
+    # Five weeks of Mondays to Fridays with 50 rows: an empty Wednesday is a gap, weekends are not.
+    working = [
+        day.isoformat()[:10] for day in pd.date_range("2026-03-02", periods=35) if day.weekday() < 5 and day.day != 11
+    ]
+    full = days(*(("a", day, 50) for day in working))
+    assert found(store(days=full), workbook, "days_without_data")[:3] == (1, 0, False)
+    few = days(*(("a", day, 5) for day in working))
+    assert found(store(days=few), workbook, "days_without_data")[2]
+
+
+def test_coverage_fills_the_days_between_with_zero(store: Make, workbook: Workbook):
+    made = store(days=days(("a", "2026-03-01", 3), ("a", "2026-03-03", 1), ("b", "2026-03-02", 2)))
+    assert coverage(made, workbook).assign(day=lambda f: f["day"].dt.day).to_numpy().tolist() == [
+        ["a", 1, 3], ["a", 2, 0], ["a", 3, 1], ["b", 2, 2], ["b", 3, 0]
+    ]  # fmt: skip
+    assert coverage(store(), workbook).empty
+
+
+def test_amounts_of_another_currency_must_not_be_added_up(store: Make, workbook: Workbook):
+    spend = pd.DataFrame({"date": pd.to_datetime(["2026-03-01"] * 4), "platform": "x", "campaign": list("abcd"),
+    "impressions": 1,
+                          "clicks": 1, "cost": 1.0, "currency": ["CNY", "CNY", "CNY", "USD"]})  # fmt: skip
+    assert found(store(tables={"spend": spend}), workbook, "other_currency_share") == (0.25, 0, False, "major")
+
+
+def test_grades_follow_the_worst_fault():
+    def frame(*faults: tuple[bool, str]) -> pd.DataFrame:
+        return pd.DataFrame(faults, columns=["passed", "severity"])
+
+    assert grade(frame((True, "fatal"), (True, "minor"))) == "A"
+    assert grade(frame((False, "minor"), (True, "fatal"))) == "B"
+    assert grade(frame((False, "minor"), (False, "major"))) == "C"
+    assert grade(frame((False, "minor"), (False, "fatal"))) == "fail"
+
+
+def test_reach_counts_rows_and_people(store: Make, workbook: Workbook):
+    times = pd.to_datetime(["2026-03-01T10:00Z", "2026-03-02T10:00Z", "2026-03-03T10:00Z"]).astype(
+        "datetime64[us, UTC]"
+    )
+    events = pd.DataFrame({"event_id": list("123"), "user_id": ["u", "u", "v"], "event": ["view", "view", "buy"],
+    "ts": times, "source": "a",
+                           "amount": 1.0, "currency": "CNY"})  # fmt: skip
+    reach = event_reach(store(tables={"events": events}))
+    assert reach[["event", "rows", "people"]].to_numpy().tolist() == [["view", 2, 1], ["buy", 1, 1]]
+    assert reach["last_ts"].dt.day.tolist() == [2, 3]
+    assert event_reach(store()).empty
