@@ -1,0 +1,111 @@
+"""The journeys that a report is about: a workbook's data in one period, split and restricted to a segment."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+
+from funnel_lib.collection.scope import Scope
+from funnel_lib.conditions import columns
+from funnel_lib.conversion.journeys import Journeys, UnmatchedStep, journeys
+from funnel_lib.conversion.snapshots import snapshot_journeys
+from funnel_lib.errors import ConfigError, DataError
+from funnel_lib.schema import EVENT, PROPERTIES, TS, USER_ID
+from funnel_lib.segmentation.rules import attach
+
+
+def cohort(scope: Scope) -> Journeys:
+    """Return the journeys of a scope's period and segment, with user attributes and every split as columns.
+
+    Where a split divides by something that events tell, it is the value at the unit's *first* entry in the
+    period: what came later may depend on the outcome, and so would the groups.
+
+    Raises
+    ------
+    DataError : nobody entered the funnel in the period, or the segment is empty.
+    ConfigError : a step matches no event of the whole data; the nearest name is given.
+    """
+    found = _from_snapshot(scope) if scope.funnel.snapshot else _from_events(scope)
+    if found.frame.empty:
+        raise DataError(
+            "Nobody entered the funnel in this period.", where=scope.workbook.file or scope.workbook.name,
+            found=f"{scope.period.name}: no {scope.funnel.names[0]}", allowed="a period with entries",
+            do="Choose another period, or collect the exports that are missing.",
+        )  # fmt: skip
+    events = scope.events if scope.events.exists() else None
+    split = attach(found.frame, scope.users, scope.workbook, events)
+    return _segment(replace(found, frame=split), scope)
+
+
+def cohort_before(scope: Scope) -> Journeys | None:
+    """Return the journeys of the period before, None where the data does not reach back or nobody entered then."""
+    if scope.previous is None:
+        return None
+    try:
+        return cohort(scope.previous)
+    except DataError:
+        return None
+
+
+def _segment(everybody: Journeys, scope: Scope) -> Journeys:
+    if scope.split_group is None:
+        return everybody
+    name, group = scope.split_group
+    chosen = everybody.select(everybody.frame[name] == group)
+    if chosen.frame.empty:
+        sizes = everybody.frame[name].value_counts()
+        raise DataError(
+            "Nobody in this segment entered the funnel in this period.", where=f"segment {scope.segment}",
+            found=f"0 of {len(everybody.frame)} in {scope.period.name}",
+            allowed=", ".join(f"{name}={other} ({count})" for other, count in sizes.items()),
+            do="Choose another segment or period.",
+        )  # fmt: skip
+    return chosen
+
+
+def _from_events(scope: Scope) -> Journeys:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnmatchedStep)  # said as an error, below
+        found = journeys(
+            scope.events, scope.funnel, by=_told_by_events(scope), touch="first", period=scope.period,
+            as_of=scope.as_of,
+        )  # fmt: skip
+    if found.absent:
+        name, guess = next(iter(found.absent.items()))
+        step = next(step for step in scope.funnel.steps if step.name == name)
+        named = " or ".join(step.events) or "any event"
+        raise ConfigError(
+            f"The step {name!r} matches no event of the whole data.", where=f"funnel.steps: {name}",
+            found=f"{named} where {step.where}" if step.where else named,
+            allowed=f"an event of the data{f' (did you mean {guess}?)' if guess else ''}",
+            do="Correct the step's event, or collect the source that holds it.",
+        )  # fmt: skip
+    return found
+
+
+def _from_snapshot(scope: Scope) -> Journeys:
+    table = scope.funnel.snapshot
+    rows = scope.users if table == "users" else scope.store.read("deals")
+    missing = [name for name in _asked(scope) if name not in rows and name in scope.users]
+    if USER_ID in rows and missing:
+        rows = rows.join(scope.users.set_index(USER_ID)[missing], on=USER_ID)
+    by = [name for name in _asked(scope) if name in rows and name != scope.funnel.unit]
+    return snapshot_journeys(rows, scope.funnel, by=by, period=scope.period, as_of=scope.as_of)
+
+
+def _asked(scope: Scope) -> list[str]:
+    """Return what the splits ask for, in the workbook's order."""
+    names: dict[str, None] = {}
+    for split in scope.workbook.segments.values():
+        wheres = [group.where for group in split.groups.values()]
+        names |= dict.fromkeys([*([split.by] if split.by else []), *sorted(columns(wheres))])
+    return list(names)
+
+
+def _told_by_events(scope: Scope) -> list[str]:
+    """Return what the splits ask for and users do not tell, but events do (as a column or a property)."""
+    held = set(pq.read_schema(scope.events).names) if scope.events.exists() else set()
+    asked = [name for name in _asked(scope) if name not in scope.users and name not in (scope.funnel.unit, EVENT, TS)]
+    return [name for name in asked if name in held or PROPERTIES in held]

@@ -1,0 +1,125 @@
+"""When a step broke: rates by the week in which people stood before it, and the weeks that stand out."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, timedelta, tzinfo
+
+import numpy as np
+import pandas as pd
+
+from funnel_lib.config import Rules
+from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.rates import adjust, closed_only, contrast, with_rates
+
+KEYS = ["step", "name", "group", "start"]
+WEEKLY = [*KEYS, "numerator", "denominator", "rate", "low", "high", "level", "final", "reason"]
+INCIDENTS = [
+    *KEYS, "numerator", "denominator", "rate", "rest_rate", "difference", "low", "high", "p", "p_adjusted", "clear",
+]  # fmt: skip
+
+
+def weekly(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: tzinfo | None = None) -> pd.DataFrame:
+    """Return each step's rate by the week in which units reached the step before.
+
+    A fault acts on whoever stands before the step at that time, whenever they entered; so units are dated by
+    the step before, not by their entry. (The second step is dated by a unit's first entry, and counts what it
+    reached within one window of that: the entry of its best chain is later the better the chain, so dating by it
+    would move those who passed into later weeks.) Only closed windows count. Weeks that begin after the period
+    has ended hold only its slowest units and are left out.
+
+    Parameters
+    ----------
+    journeys : with times.
+    rules : level and least numbers.
+    by : column to group by; None: one group, `all`.
+    zone : weeks begin on Mondays of this zone; by default the period's, else UTC.
+
+    Returns
+    -------
+    Frame `step` (from 2)`, name, group, start` (Monday, a date)`, numerator, denominator, rate, low, high, level,
+    final, reason`, by step, group and week; `final` says that no chain of that week can still be open.
+
+    Raises
+    ------
+    ConfigError : there is no such column.
+    """
+    zone = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
+    names, codes = journeys.groups(by)
+    frame, limit = journeys.frame, journeys.closed_until
+    parts = []
+    for step in range(2, len(journeys.funnel.steps) + 1):
+        entry, at, depth = (
+            ("first_entry", "first_entry", "first_depth") if step == 2 else ("t_1", f"t_{step - 1}", "depth")
+        )
+        there = frame[at].notna().to_numpy()
+        if limit is not None and closed_only(journeys, rules):
+            there = there & (frame[entry] <= limit).to_numpy()
+        part = pd.DataFrame({
+            "group": codes[there],
+            "start": _mondays(frame.loc[there, at], zone),
+            "passed": (frame[depth] >= step).to_numpy()[there],
+        })  # fmt: skip
+        counts = part.groupby(["group", "start"], sort=True)["passed"].agg(numerator="sum", denominator="size")
+        parts.append(_labelled(counts.reset_index(), names).assign(step=step, name=journeys.funnel.names[step - 1]))
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=WEEKLY)
+    if journeys.period is not None:
+        table = table[[start <= journeys.period.last_day for start in table["start"]]]
+    final = [
+        limit is not None and start + timedelta(days=7) <= limit.astimezone(zone).date() for start in table["start"]
+    ]
+    return (
+        with_rates(table.astype({"group": "str", "name": "str"}), rules)
+        .assign(final=final)[WEEKLY]
+        .reset_index(drop=True)
+    )
+
+
+def incidents(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: tzinfo | None = None) -> pd.DataFrame:
+    """Test each week of each step (and group) against all other weeks of the same step and group.
+
+    A week in which nobody passed is tested too: that is what a broken page looks like. Assumes that units pass
+    independently; where whole days share a cause (a holiday), more weeks stand out than by chance alone.
+
+    Parameters
+    ----------
+    journeys, rules, by, zone : as in `weekly`.
+
+    Returns
+    -------
+    Frame `step, name, group, start, numerator, denominator, rate, rest_rate, difference, low, high, p, p_adjusted,
+    clear`, the most significant first. `difference` is the week's rate minus that of the other weeks, `low, high`
+    its Newcombe interval; p-values are adjusted over everything tested. A week is tested if it and the others
+    have `min_units`, and all together `min_events`.
+
+    Raises
+    ------
+    ConfigError : there is no such column.
+    """
+    table = weekly(journeys, rules=rules, by=by, zone=zone)
+    totals = table.groupby(["step", "group"], sort=False)[["numerator", "denominator"]].transform("sum")
+    table = table.assign(k=totals["numerator"] - table["numerator"], n=totals["denominator"] - table["denominator"])
+    enough = (table[["denominator", "n"]].min(axis=1) >= rules.min_units) & (totals["numerator"] >= rules.min_events)
+    table = table[enough].drop(columns=["low", "high"]).reset_index(drop=True)
+    found = contrast(
+        table["numerator"], table["denominator"], table["k"], table["n"], rules.level, np.ones(len(table), dtype=bool)
+    )
+    p_adjusted = adjust(found["p"], rules.correction)
+    result = table.assign(
+        rate=table["numerator"] / table["denominator"], rest_rate=table["k"] / table["n"], **found,
+        p_adjusted=p_adjusted, clear=p_adjusted < 1 - rules.level,
+    )  # fmt: skip
+    order = np.lexsort((-result["difference"].abs(), result["p"], result["p_adjusted"]))
+    return result.iloc[order].reset_index(drop=True)[INCIDENTS]
+
+
+def _mondays(moments: pd.Series[pd.Timestamp], zone: tzinfo) -> pd.DatetimeIndex:
+    """Return the Monday of each moment's week in `zone`, without zone."""
+    local = pd.DatetimeIndex(moments).tz_convert(zone).tz_localize(None).normalize()
+    return local - pd.to_timedelta(local.day_of_week, unit="D")
+
+
+def _labelled(counts: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the counts with the groups' names and the weeks as dates, by name and week."""
+    groups = [names[code] for code in counts["group"]]
+    starts: list[date] = [start.date() for start in counts["start"]]
+    return counts.assign(group=groups, start=starts).sort_values(["group", "start"], ignore_index=True)
