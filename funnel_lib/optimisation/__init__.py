@@ -1,0 +1,1 @@
+"""What was changed, what it did, and what that is worth."""
