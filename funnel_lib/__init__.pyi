@@ -1,0 +1,36 @@
+from .collection.collect import collect
+from .collection.scope import Scope
+from .config import load
+from .conversion.change import mix
+from .conversion.cohort import cohort, cohort_before
+from .conversion.incidents import incidents
+from .conversion.journeys import Journeys, journeys
+from .conversion.rates import compare, rates
+from .conversion.timing import curve, time_to_convert
+from .definition import Funnel, Step
+from .errors import FunnelError
+from .optimisation.case import study
+from .reporting.runs import run
+
+__version__: str
+
+__all__ = [
+    "Funnel",
+    "FunnelError",
+    "Journeys",
+    "Scope",
+    "Step",
+    "cohort",
+    "cohort_before",
+    "collect",
+    "compare",
+    "curve",
+    "incidents",
+    "journeys",
+    "load",
+    "mix",
+    "rates",
+    "run",
+    "study",
+    "time_to_convert",
+]

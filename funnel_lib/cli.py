@@ -1,0 +1,251 @@
+"""The command `funnel`: thin, it calls the rooms and shows what they found.
+
+Exit codes: 0 done, 1 failed, 2 the data is not ready or not good enough, 3 nothing to do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from importlib import metadata, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import lazy_loader
+import typer
+
+from funnel_lib.errors import ConfigError, DataError, FunnelError, NothingToDo
+from funnel_lib.reporting import terminal
+
+if TYPE_CHECKING:
+    from funnel_lib import config, sample
+    from funnel_lib.collection import collect as collecting
+    from funnel_lib.collection import files, quality
+    from funnel_lib.collection import store as stores
+    from funnel_lib.reporting import plan, runs
+else:  # the help must not wait for pandas
+    _ROOMS = (
+        "config", "sample", "collection.collect", "collection.files", "collection.quality",
+        "collection.store", "reporting.plan", "reporting.runs",
+    )  # fmt: skip
+    config, sample, collecting, files, quality, stores, plan, runs = (
+        lazy_loader.load(f"funnel_lib.{name}", suppress_warning=True) for name in _ROOMS
+    )
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+def _argument(text: str, **more: Any) -> Any:
+    return typer.Argument(help=text, show_default=False, **more)
+
+
+def _option(text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, **more)
+
+
+WorkbookFile = Annotated[Path, _argument("The workbook file, such as params/education.yml.", metavar="WORKBOOK")]
+
+
+class Finished(Exception):  # noqa: N818 - not an error
+    """A command has said everything and ends with an exit code of its own."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def main() -> None:
+    """Run the command line and exit with its code; users see no traceback unless they ask with --debug."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # tidy up, as after Ctrl-C
+    sys.exit(_exit_code())
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        terminal.plain(f"funnel {metadata.version('funnel-lib')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, _option("Show the traceback of an error.", "--debug")] = False,
+    version: Annotated[
+        bool, _option("Show the version and end.", "--version", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Turn raw exports into funnel reports.
+
+    Exit codes: 0 done, 1 failed, 2 the data is not ready or not good enough, 3 nothing to do.
+    """
+
+
+@app.command(epilog="Example: [bold]funnel new bakery[/] writes params/bakery.yml and data/raw/bakery/.")
+def new(
+    name: Annotated[str, _argument("A short name: letters, digits, - and _.")],
+    folder: Annotated[Path, _option("The project's folder.")] = Path(),
+) -> None:
+    """Write a new, commented workbook file and a folder for its exports."""
+    file, raw = folder / "params" / f"{name}.yml", folder / "data" / "raw" / name
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) is None:
+        raise ConfigError(
+            "This cannot be a workbook's name.", found=name, allowed="letters, digits, - and _; first no sign",
+            do="Choose a name such as bakery or web-shop.",
+        )  # fmt: skip
+    if file.exists():
+        raise ConfigError(
+            "There is such a workbook already; it stays as it is.", where=file, found="an existing file",
+            do="Choose another name, or remove the file first.",
+        )  # fmt: skip
+    _write_template("template_workbook.yml", file, name)
+    _write_template("template_readme.txt", raw / "README.txt", name)
+    terminal.say(f"Written: {file} and {raw}")
+    terminal.say(f"Next: put the exports into {raw}, describe them in {file}, then: funnel check {file}")
+
+
+@app.command(epilog="Example: [bold]funnel demo[/], then [bold]funnel collect params/education.yml[/].")
+def demo(
+    users: Annotated[int, _option("How many visitors.")] = 30_000,
+    seed: Annotated[int, _option("The only source of chance.")] = 20260101,
+) -> None:
+    """Write the demo's raw exports into data/raw/education/."""
+    workbook, raw, truth = Path("params/education.yml"), Path("data/raw/education"), Path("data/truth/education.json")
+    if not workbook.is_file():
+        raise ConfigError(
+            "The demo belongs to the project's folder.", where=Path.cwd(), found="no params/education.yml",
+            do="Change to the folder of the project, then run: funnel demo",
+        )  # fmt: skip
+    with terminal.progress() as tell:
+        sample.write_demo(raw, users=users, seed=seed, truth_file=truth, progress=tell)
+    terminal.say(f"Written: {raw} ({users:,} visitors)")
+    terminal.say(f"Next: funnel collect {workbook}")
+
+
+@app.command(epilog="Example: [bold]funnel collect params/education.yml[/]")
+def collect(workbook: WorkbookFile) -> None:
+    """Read the exports into tables; what cannot be used is set aside with its reason."""
+    book = config.load(workbook)
+    with terminal.progress() as tell:
+        store = collecting.collect(book, progress=tell)
+    terminal.tally(store.tally())
+    _show_grade(store, book)
+    terminal.say(f"Next: funnel run {workbook}")
+
+
+@app.command(epilog="Example: [bold]funnel check params/education.yml[/]")
+def check(workbook: WorkbookFile) -> None:
+    """Check the workbook file, its exports and notebooks, and the collected data's quality."""
+    book = config.load(workbook)
+    for report in book.reports:
+        plan.check_parameters(plan.find_notebook(book, report))
+    for name, source in book.sources.items():
+        count = len(files.Export(name, source, book).files())
+        terminal.say(f"Source {name}: {count} {'file' if count == 1 else 'files'} ({source.files})")
+    terminal.say(f"The workbook {book.name} can be used.", "green")
+    store = stores.Store(book.processed)
+    try:
+        tally = store.tally()
+    except DataError:
+        terminal.say(f"Nothing is collected yet. Next: funnel collect {workbook}")
+        return
+    terminal.tally(tally)
+    if _show_grade(store, book) == "fail":
+        raise Finished(DataError.exit_code)
+
+
+@app.command(
+    epilog="Examples: [bold]funnel run params/education.yml[/]; [bold]funnel run params/education.yml "
+    "--report conversion --period 2026-05 --segment audience=student --language en[/]"
+)
+def run(
+    workbook: WorkbookFile,
+    report: Annotated[str | None, _option("Only this report, such as conversion.")] = None,
+    period: Annotated[
+        str | None, _option("Only this period: 2026-05, 2026-W21, 2026-Q2, 2026-05-01..2026-05-15, latest or all.")
+    ] = None,
+    segment: Annotated[str | None, _option("Only this segment: all, or split=group.")] = None,
+    language: Annotated[str | None, _option("Only this language: en or zh.")] = None,
+    workers: Annotated[int, _option("How many reports are made at a time.", min=1, max=64)] = 2,
+    force: Annotated[bool, _option("Make current reports again, too.", "--force")] = False,
+    as_json: Annotated[bool, _option("Print the result as JSON.", "--json")] = False,
+) -> None:
+    """Make the reports that are not current and publish them with their catalogue."""
+    with terminal.progress() as tell:
+        result = runs.run(
+            workbook, report=report, period=period, segment=segment, language=language, workers=workers,
+            force=force, progress=tell,
+        )  # fmt: skip
+    if as_json:
+        terminal.plain(json.dumps(result.plain(), ensure_ascii=False, indent=1))
+    else:
+        terminal.result(result)
+        terminal.say(str(result.index))
+    if result.exit_code == NothingToDo.exit_code:
+        raise NothingToDo("Every report is current: nothing to do.", do="Make them again with --force.")
+    if result.exit_code:
+        raise Finished(result.exit_code)
+
+
+@app.command(epilog="Example: [bold]funnel status params/education.yml[/]")
+def status(workbook: WorkbookFile) -> None:
+    """Show which planned reports are current, stale, missing or failed."""
+    terminal.states(runs.status(workbook))
+
+
+@app.command(epilog="Example: [bold]funnel schema --out params/workbook.schema.json[/]")
+def schema(out: Annotated[Path | None, _option("Write into this file.", show_default=False)] = None) -> None:
+    """Give the JSON Schema of workbook files, for editors."""
+    text = json.dumps(config.schema(), ensure_ascii=False, indent=1)
+    if out is None:
+        terminal.plain(text)
+        return
+    _write(out, f"{text}\n")
+    terminal.say(f"Written: {out}")
+
+
+def _show_grade(store: stores.Store, book: config.Workbook) -> str:
+    """Show the checks of the collected data and return their grade."""
+    found = quality.checks(store, book)
+    grade: str = quality.grade(found)
+    terminal.checks(found, grade)
+    return grade
+
+
+def _write_template(template: str, file: Path, name: str) -> None:
+    _write(file, resources.files("funnel_lib").joinpath(template).read_text(encoding="utf-8").replace("{name}", name))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise FunnelError(
+            "The file cannot be written.", where=file, found=fault.strerror, do="Choose a folder that you may write to."
+        ) from fault  # fmt: skip
+
+
+def _exit_code() -> int:
+    try:
+        app()
+    except SystemExit as ending:  # typer's own: wrong usage ends with 2, which has another meaning here
+        return 1 if ending.code == 2 else int(ending.code or 0)
+    except Finished as finished:
+        return finished.code
+    except Exception as fault:  # noqa: BLE001 - the last resort, said in one line
+        if "--debug" in sys.argv:
+            terminal.traceback()
+        if isinstance(fault, FunnelError):
+            terminal.error(fault)
+            return fault.exit_code
+        terminal.unexpected(fault)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Results as sentences, pictures and pages; runs that publish them."""

@@ -1,0 +1,203 @@
+"""What a report was made from: the cache key that tells whether it is still current, and its manifest.
+
+A manifest is the JSON file beside each report. It holds no absolute path, no user name and no secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from funnel_lib.config import Workbook
+from funnel_lib.errors import ConfigError
+from funnel_lib.reporting.plan import CHECKOUT, Job
+
+SCHEMA = "funnel-manifest/1"
+LOCK = "requirements.lock"
+PACKAGES = (
+    "duckdb", "ipykernel", "matplotlib", "nbconvert", "numba", "numpy", "pandas", "papermill", "pyarrow",
+    "pydantic", "scipy", "seaborn", "statsmodels",
+)  # fmt: skip
+
+Manifest = dict[str, Any]
+State = Literal["current", "provisional", "stale", "missing", "failed", "no data"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Everything, beside its own parameters, that decides what a report says."""
+
+    tables: Mapping[str, str]
+    config_sha256: str
+    package_sha256: str
+    lock_sha256: str | None
+    packages: Mapping[str, str]
+
+    @classmethod
+    def of(cls, workbook: Workbook, facts: Mapping[str, Any]) -> Origin:
+        """Gather the origin of reports on `workbook` from the store's `facts`, the package and its lock file.
+
+        Raises
+        ------
+        ConfigError : the workbook was not read from a file.
+        """
+        tables = {name: str(table["sha256"]) for name, table in sorted(facts.get("tables", {}).items())}
+        locks = [_sha256(p) for p in (workbook.root / LOCK, CHECKOUT / LOCK) if p.is_file()]
+        return cls(tables, _sha256(file_of(workbook)), package_sha256(), locks[0] if locks else None, packages())
+
+
+def file_of(workbook: Workbook) -> Path:
+    """Return the file that the workbook was read from.
+
+    Raises
+    ------
+    ConfigError : it was not read from a file.
+    """
+    if workbook.file is None:
+        raise ConfigError(
+            "Reports need a workbook that was read from a file.", found="a workbook without a file",
+            allowed="funnel_lib.load(path)", do="Save the workbook as a .yml file and load it.",
+        )  # fmt: skip
+    return workbook.file.resolve()
+
+
+def cache_key(job: Job, origin: Origin, as_of: datetime | None) -> str:
+    """Return the hash of all that the report depends on; equal keys mean equal reports."""
+    parts = {
+        **asdict(origin), "notebook": _sha256(job.notebook), "report": job.report, "period": job.period,
+        "segment": job.segment, "language": job.language, "as_of": as_of.isoformat() if as_of else None,
+    }  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def state(job: Job, folder: Path, key: str) -> State:
+    """Return how the report stands in `folder`: `current` and `provisional` ones need not be made again."""
+    failed = read(folder / job.folder / f"{job.stem}.failed.json")
+    if failed is not None:
+        return "no data" if failed.get("status") == "no data" else "failed"
+    manifest = read(folder / job.folder / f"{job.stem}.manifest.json")
+    if manifest is None:
+        return "missing"
+    outputs = manifest.get("outputs", [])
+    if not outputs or not all(_same_size(folder / job.folder / output["path"], output["bytes"]) for output in outputs):
+        return "missing"
+    if manifest.get("cache_key") != key:
+        return "stale"
+    return "provisional" if manifest.get("provisional") else "current"
+
+
+def describe(job: Job, origin: Origin, facts: Mapping[str, Any], *, key: str, as_of: datetime | None) -> Manifest:
+    """Return what a report is made from: `key` is its cache key, `facts` what the store says about its data."""
+    code = {
+        "package": version("funnel-lib"), "package_sha256": origin.package_sha256,
+        "notebook": job.notebook.name, "notebook_sha256": _sha256(job.notebook), **git(),
+    }  # fmt: skip
+    env = {
+        "python": platform.python_version(), "platform": platform.system(), "packages": dict(origin.packages),
+        "lock_sha256": origin.lock_sha256,
+    }  # fmt: skip
+    return {
+        "schema": SCHEMA,
+        "report": job.report,
+        "params": {
+            "segment": job.segment, "language": job.language, "as_of": as_of.isoformat() if as_of else None
+        },
+        "code": code,
+        "inputs": facts.get("inputs", []),
+        "tables": facts.get("tables", {}),
+        "data_through": facts.get("data_through"),
+        "config_sha256": origin.config_sha256,
+        "cache_key": key,
+        "env": env,
+    }  # fmt: skip
+
+
+def completed(described: Manifest, outcome: Mapping[str, Any], start: datetime, outputs: Iterable[Path]) -> Manifest:
+    """Return the manifest of a report that was made or failed.
+
+    `outcome` has its `status`, `reason`, `headline` and `seconds`; `start` is when the run began; `outputs` are
+    the report's files, all in one folder.
+    """
+    files = [{"path": p.name, "sha256": _sha256(p), "bytes": p.stat().st_size} for p in outputs]
+    return {
+        **described,
+        "run_id": hashlib.sha256(f"{described['cache_key']}{start.isoformat()}".encode()).hexdigest()[:16],
+        "status": outcome["status"],
+        "reason": outcome["reason"],
+        "headline": outcome["headline"],
+        "timing": {"start": start.isoformat(timespec="seconds"), "seconds": round(outcome["seconds"], 3)},
+        "outputs": files,
+        "metrics_sha256": next((file["sha256"] for file in files if str(file["path"]).endswith(".metrics.json")), None),
+    }
+
+
+def read(path: Path) -> Manifest | None:
+    """Return the manifest in `path`, or None where there is none that can be read."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("schema") == SCHEMA else None
+
+
+def write(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as indented JSON."""
+    path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@cache
+def package_sha256() -> str:
+    """Return one hash of all files of the package, whatever their dates."""
+    root = Path(__file__).resolve().parents[1]
+    total = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Return the versions of the libraries that make the numbers and the page."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def git() -> dict[str, str | bool | None]:
+    """Return the checkout's commit and whether files differ from it; both None outside a git checkout."""
+    program = shutil.which("git")
+    if program is None or not (CHECKOUT / ".git").exists():
+        return {"git_commit": None, "dirty": None}
+    head = subprocess.run([program, "rev-parse", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    changes = subprocess.run(
+        [program, "status", "--porcelain"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    if head.returncode or changes.returncode:
+        return {"git_commit": None, "dirty": None}
+    return {"git_commit": head.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _same_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False

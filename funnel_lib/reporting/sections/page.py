@@ -1,0 +1,321 @@
+"""What every report has: its head, its definitions, its method notes and the facts of its run."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import pandas as pd
+
+from funnel_lib.collection.quality import checks, grade
+from funnel_lib.collection.scope import Scope
+from funnel_lib.config import Report
+from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.definition import Language, text
+from funnel_lib.reporting import blocks
+from funnel_lib.reporting.blocks import Block, Fact, Grade
+from funnel_lib.reporting.estimates import Count, Days, Points, Rate, Share
+from funnel_lib.reporting.labels import Day, Name, Span
+from funnel_lib.reporting.pages import report_title, segment_title
+from funnel_lib.reporting.plots.stage import records
+from funnel_lib.reporting.plots.words import Words
+from funnel_lib.reporting.wording import Say, Sentence
+
+
+class Pass(NamedTuple):
+    """How one step is passed, beside its target: what the sentences about steps are made of."""
+
+    number: int
+    name: str
+    title: str
+    before: str
+    entering: int
+    passed: int
+    rate: float
+    low: float
+    high: float
+    target: float | None
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few people for a rate."""
+        return bool(pd.isna(self.rate))
+
+    @property
+    def gap(self) -> float:
+        """Rate minus target; NaN without a rate or a target."""
+        return float("nan") if self.target is None else self.rate - self.target
+
+    @property
+    def below(self) -> bool:
+        """Whether the whole interval lies below the target."""
+        return self.target is not None and not self.few and self.high < self.target
+
+    @property
+    def value(self) -> Rate:
+        """The rate with its interval."""
+        return Rate(self.rate, self.low, self.high)
+
+    def told(self, language: Language) -> str:
+        """Return step and rate in words, for readers who do not see the picture."""
+        return f"{self.title} {self.value.format(language)}"
+
+    @property
+    def short_of(self) -> Points:
+        """How far the rate lies from the target, with the rate's interval; missing without a target."""
+        target = math.nan if self.target is None else self.target
+        return Points(self.gap, self.low - target, self.high - target, signed=False)
+
+    @property
+    def extra(self) -> Count:
+        """How many more would have passed at target: the gap, with its interval, times the people at the step."""
+        target = math.nan if self.target is None else self.target
+        value, low, high = (max(0.0, (target - rate) * self.entering) for rate in (self.rate, self.high, self.low))
+        return Count(value, low, high)
+
+
+def passes(scope: Scope, steps: pd.DataFrame, group: str = "all") -> list[Pass]:
+    """Return the steps after the first, from the rows of `rates` with base `previous`."""
+    rows = steps[(steps["base"] == "previous") & (steps["group"] == group)]
+    names = scope.funnel.names
+    return [
+        Pass(
+            row.step, row.name, scope.step_title(row.name), scope.step_title(names[row.step - 2]), row.denominator,
+            row.numerator, row.rate, row.low, row.high, scope.workbook.targets.get(row.name),
+        )
+        for row in records(rows)
+    ]  # fmt: skip
+
+
+def overall(scope: Scope, steps: pd.DataFrame, group: str = "all") -> Pass:
+    """Return the way from the first step to the last, from the rows of `rates` with base `first`."""
+    row = records(steps[(steps["base"] == "first") & (steps["group"] == group)])[-1]
+    first, last = (scope.step_title(scope.funnel.names[end]) for end in (0, -1))
+    return Pass(row.step, row.name, last, first, row.denominator, row.numerator, row.rate, row.low, row.high, None)
+
+
+def window_of(scope: Scope) -> Days | None:
+    """Return the funnel's window, None where it has none."""
+    window = scope.funnel.window
+    return None if window is None else Days(window / timedelta(days=1))
+
+
+def mature_span(scope: Scope, journeys: Journeys) -> Span:
+    """Return the days of entry whose window is over: the people that rates are about."""
+    last = scope.period.last_day
+    if journeys.window_closed and scope.as_of is not None and scope.funnel.window is not None:
+        closed = (scope.as_of - scope.funnel.window).astimezone(scope.workbook.zone).date()
+        last = max(scope.period.first_day, min(last, closed))
+    return Span(scope.period.first_day, last)
+
+
+def slug(name: str) -> str:
+    """Return a name as it can stand in an id: small letters, digits and hyphens."""
+    return "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())
+
+
+def level_of(scope: Scope) -> Share:
+    """Return the level of the intervals."""
+    return Share(scope.workbook.rules.level)
+
+
+def chart_words(scope: Scope, split: str | None = None) -> Words:
+    """Return the words of pictures: the language, and what readers call the steps and the groups of `split`."""
+    titles = {name: scope.step_title(name) for name in scope.funnel.names}
+    if split is not None:
+        found = scope.workbook.segments[split]
+        titles |= {name: scope.group_title(split, name) for name in (*found.groups, *found.titles, "other", "unknown")}
+    return Words(scope.language, titles)
+
+
+def header(scope: Scope, report: Report, journeys: Journeys | None = None) -> Block:
+    """Open the report: which one, over what, how fresh, how good, whether it is final."""
+    say = Say(scope.language)
+    facts = [
+        Fact(say("Period"), Name(_period_name(scope)), small=_days(say, scope)),
+        Fact(say("Segment"), segment_title(scope)),
+        Fact(say("Data through"), _data_through(say, scope)),
+        _status(say, scope, journeys),
+    ]
+    return blocks.header(report_title(report, scope.language), _title(scope, report), facts, grade=_grade(say, scope))
+
+
+def _title(scope: Scope, report: Report) -> str:
+    case = scope.workbook.case_study
+    if report == "case_study" and case is not None:
+        return text(case.title, scope.language)
+    return text(scope.workbook.title, scope.language, scope.workbook.name)
+
+
+def _period_name(scope: Scope) -> str:
+    say = Say(scope.language)
+    return say("All data").text if scope.period.kind == "all" else scope.period.name
+
+
+def _days(say: Say, scope: Scope) -> Sentence:
+    if scope.as_of is None:
+        return say("all rows of the sources")
+    span = Span(scope.period.first_day, scope.period.last_day, year=scope.period.kind == "all")
+    return say("{days}, {zone}", days=span, zone=scope.workbook.timezone)
+
+
+def _data_through(say: Say, scope: Scope) -> Sentence:
+    if scope.as_of is None:
+        return say("This source has no times")
+    return say.value(Day(scope.as_of.astimezone(scope.workbook.zone).date()))
+
+
+def _status(say: Say, scope: Scope, journeys: Journeys | None) -> Fact:
+    if scope.as_of is None or scope.funnel.window is None:
+        return Fact(say("Status"), say("Open-ended"), small=say("no time limit is set; later data can change it"))
+    if not scope.provisional:
+        return Fact(say("Status"), say("Final"), small=say("late rows aside, nothing will change"))
+    final = (scope.period.end + (scope.funnel.window or timedelta(0)) - timedelta(microseconds=1)).date()
+    if journeys is None or not len(journeys.frame):
+        return Fact(say("Status"), say("Provisional"), small=say("final on {day}", day=Day(final)), provisional=True)
+    open_share = 1 - float((journeys.frame["mature_depth"] > 0).mean())
+    small = say(
+        "{share} of people still within their {window}; final on {day}", key="provisional", share=Share(open_share),
+        window=window_of(scope) or Days(0), day=Day(final),
+    )  # fmt: skip
+    return Fact(say("Status"), say("Provisional"), small=small, provisional=True)
+
+
+def _grade(say: Say, scope: Scope) -> Grade:
+    found = checks(scope.store, scope.workbook)
+    letter, failed = grade(found), int((~found["passed"]).sum())
+    words = {
+        "A": say("Good"),
+        "B": say("Good, with a remark"),
+        "C": say("Use with care"),
+        "fail": say("Not good enough to publish"),
+    }
+    tally = scope.store.tally()
+    read = int(tally.loc[tally["outcome"] == "read", "rows"].sum())
+    aside = int(tally.loc[tally["outcome"] == "quarantined", "rows"].sum())
+    small = say(
+        "{passed} of {checks} checks passed; {share} of {rows} rows set aside", key="quality",
+        passed=len(found) - failed, checks=len(found), share=Share(aside / max(read, 1), 1), rows=read,
+    )  # fmt: skip
+    return Grade(letter, words[letter], small)
+
+
+def definitions(scope: Scope) -> Block:
+    """Say what the words mean: each measure once, with window, unit and exclusions."""
+    say, window, rules = Say(scope.language), window_of(scope), scope.workbook.rules
+    first, last = (scope.step_title(scope.funnel.names[end]) for end in (0, -1))
+    rate = say(
+        "People who reached {last} ÷ people who reached {first}. There is no time limit, so later data can still "
+        "change it.",
+        last=last, first=first,
+    )  # fmt: skip
+    if window is not None:
+        rate = say(
+            "People who reached {last} within {window} of {first} ÷ people whose {window} are over. Steps in order; "
+            "other "
+            "events in between are allowed.", last=last, window=window, first=first,
+        )  # fmt: skip
+    terms = [
+        (
+            say("People"),
+            say(
+                "Everyone with at least one {first} in the period. Ids that belong to one person count once; test "
+                "accounts "
+                "and known bots are left out.", first=first,
+            ),
+        ),
+        (say("Overall rate"), rate),
+        (
+            say("Share of previous step"),
+            say("People who reached this step ÷ people who reached the step before."),
+        ),
+        (
+            say("Interval"),
+            say(
+                "The range that holds the true value in {level} of such samples (Wilson for rates, Newcombe for "
+                "differences).", level=level_of(scope),
+            ),
+        ),
+        (
+            say("Too few"),
+            say(
+                "Fewer than {units} people or {events} conversions: counts are shown, a rate is not.",
+                units=rules.min_units, events=rules.min_events,
+            ),
+        ),
+        (
+            say("Within noise"),
+            say(
+                "The interval of the difference contains zero, or the corrected test is not clear. It does not mean "
+                "that "
+                "nothing changed."
+            ),
+        ),
+    ]  # fmt: skip
+    return blocks.definitions(terms)
+
+
+def method(scope: Scope) -> Block:
+    """Say how the numbers were made: semantics, intervals, many comparisons, limits."""
+    say, rules = Say(scope.language), scope.workbook.rules
+    corrections = {"holm": "Holm", "bh": "Benjamini–Hochberg"}
+    notes = [
+        (
+            say("Funnel"),
+            [
+                say(
+                    "Ordered steps. Any first-step event may start a chain; of the deepest chains the one completed "
+                    "first counts, and of those the one entered last. Definition {fingerprint}.",
+                    fingerprint=Name(scope.funnel.fingerprint),
+                )
+            ],
+        ),
+        (
+            say("Recent people"),
+            [
+                say(
+                    "Rates use only people who entered early enough for their window to be over. They are chosen by "
+                    "the time of entry, never by what they did later."
+                )
+            ],
+        ),
+        (
+            say("Many comparisons"),
+            [
+                say(
+                    "Tests of segments and weeks are corrected for their number ({method}); a mark ▲ or ▼ stands "
+                    "only where the corrected test is clear.",
+                    method=Name(corrections[rules.correction]),
+                )
+            ],
+        ),
+        (
+            say("What it does not show"),
+            [say("Differences between groups describe; they do not prove a cause. Only a randomised trial does.")],
+        ),
+    ]
+    return blocks.method(notes)
+
+
+def run_facts(scope: Scope) -> Block:
+    """List what this report was made from, for whoever wants to make it again."""
+    say, facts = Say(scope.language), scope.store.facts()
+    rows: list[tuple[Sentence, str]] = [
+        (say("Workbook"), scope.workbook.name),
+        (say("Funnel definition"), scope.funnel.fingerprint),
+        (say("Data counted up to"), _instant(scope.as_of)),
+        (say("Input files"), Count(len(facts["inputs"])).format(scope.language)),
+    ]
+    rows += [
+        (
+            say("Table {name}", name=Name(name)),
+            f"{Count(table['rows']).format(scope.language)} · {table['sha256'][:12]}",
+        )
+        for name, table in sorted(facts["tables"].items())
+    ]
+    return blocks.run_facts(rows)
+
+
+def _instant(at: datetime | None) -> str:
+    return "–" if at is None else at.isoformat(timespec="seconds")

@@ -1,0 +1,60 @@
+"""What every report imports, imported once: the forkserver of a run preloads this module (see `kernels`).
+
+Nothing here may start a thread, open a connection or leave a file open: reports are forked from this process.
+"""
+
+# ruff: noqa: E402 - nothing may be imported before the first statement
+import sys
+
+# Its only use is to check IRIs in notebooks' metadata, and importing it takes longer than all the rest.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import json
+from contextlib import suppress
+from datetime import date
+from importlib import import_module
+from pkgutil import iter_modules
+
+import pandas as pd
+
+from funnel_lib.definition import Language
+from funnel_lib.reporting import blocks, plots, render, sections
+from funnel_lib.reporting.markup import LANGUAGES
+from funnel_lib.reporting.wording import Day, Rate, Say
+
+MODULES = (
+    "duckdb", "ipykernel.kernelapp", "jupyter_client.manager", "nbconvert.exporters.html", "openpyxl", "papermill",
+    "pyarrow.parquet", "scipy.stats", "seaborn", "funnel_lib.optimisation.case", "funnel_lib.reporting.execute",
+)  # fmt: skip
+for name in (*MODULES, *(found.name for found in iter_modules(sections.__path__, f"{sections.__name__}."))):
+    import_module(name)
+
+
+def rehearse(language: Language) -> None:
+    """Make a page of nothing: templates, patterns, catalogues and fonts are then ready for all reports."""
+    say = Say(language)
+    drawn = plots.figure(lambda ax, width: ax.plot([0, width]), alt="-")
+    table = blocks.Table(pd.DataFrame({"n": [Rate(0.5, 0.4, 0.6)]}), [blocks.Column("n", say("Rate"))], "-", "-")
+    shown = [
+        blocks.header(say("Period"), "-", [blocks.Fact("-", Day(date(2026, 1, 1), "full"))]),
+        blocks.summary(say("Everyone"), []),
+        blocks.section(
+            "x", kicker="-", finding=say("Everyone"), sub="", parts=[blocks.Figure(drawn, "-", table=table)]
+        ),
+    ]
+    text = json.dumps({"cells": [_cell(block) for block in shown], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    notebook = import_module("nbformat").reads(text, as_version=4)
+    render.page(notebook, render.PageFacts(say("Everyone"), language, "-", downloads=[blocks.Download("-", "-")]))
+    render.tables(notebook)
+
+
+def _cell(block: blocks.Block) -> dict[str, object]:
+    output = {"output_type": "display_data", "data": block._repr_mimebundle_(), "metadata": {}}
+    return {
+        "cell_type": "code", "id": block.id, "metadata": {}, "source": "", "execution_count": 1, "outputs": [output]
+    }  # fmt: skip
+
+
+for code in LANGUAGES:
+    with suppress(Exception):  # what is wrong will be wrong in the reports, each of which says so
+        rehearse(code)

@@ -1,0 +1,300 @@
+"""The command line: exit codes, messages without tracebacks, and a business from nothing to its reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from funnel_lib import cli, config
+from funnel_lib.errors import ConfigError
+from funnel_lib.reporting import runs
+
+_SHOP = runpy.run_path(str(Path(__file__).with_name("reporting") / "shop.py"))
+collected, shop, notebook = (_SHOP[name] for name in ("collected", "shop", "notebook"))
+Funnel = Callable[..., tuple[int, str, str]]
+WORKBOOK = "params/shop.yml"
+
+
+@pytest.fixture
+def funnel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Funnel:
+    """Runs the command with arguments; returns its exit code and what it wrote on both streams."""
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["funnel", *arguments])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        written = capsys.readouterr()
+        assert "Traceback" not in written.err
+        return int(ending.value.code or 0), written.out, written.err
+
+    return command
+
+
+@pytest.fixture
+def there(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shop's folder, which is also the working folder."""
+    monkeypatch.chdir(shop)
+    return shop
+
+
+def test_help_names_every_command_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['funnel', '--help']\n"
+        "from funnel_lib import cli\ntry: cli.main()\nexcept SystemExit: pass\n"
+        "assert not {'pandas', 'numpy', 'pydantic', 'duckdb', 'papermill'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("new", "demo", "collect", "check", "run", "status", "schema"):
+        assert f" {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", ["new", "demo", "collect", "check", "run", "status", "schema"])
+def test_every_command_has_an_example(funnel: Funnel, name: str) -> None:
+    code, out, _ = funnel(name, "--help")
+    assert code == 0
+    assert "Example" in out
+    assert f"funnel {name}" in out
+
+
+def test_version(funnel: Funnel) -> None:
+    assert funnel("--version") == (0, "funnel 0.1.0\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("rum",), ("run",), ("run", "x.yml", "--colour"), ("run", "x.yml", "--workers", "0"), ("demo", "--users", "x")],
+)  # fmt: skip
+def test_wrong_usage_is_exit_code_1(funnel: Funnel, arguments: tuple[str, ...]) -> None:
+    code, out, err = funnel(*arguments)
+    assert (code, out) == (1, "")
+    assert "Usage: funnel" in err
+
+
+def test_from_nothing_to_reports(
+    funnel: Funnel, notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = funnel("new", "bakery")
+    assert code == 0
+    assert "funnel check params/bakery.yml" in out
+    assert "params/bakery.yml" in (tmp_path / "data/raw/bakery/README.txt").read_text()
+    assert config.load("params/bakery.yml").name == "bakery"
+    code, _, err = funnel("check", "params/bakery.yml")
+    assert code == 2
+    assert "The source 'events' has no file." in err
+
+    rows = [f"u{n},page_view,2026-05-{1 + n % 28:02d}T08:00:00Z" for n in range(60)]
+    rows += [f"u{n},sign_up,2026-05-{1 + n % 28:02d}T09:00:00Z" for n in range(0, 60, 2)]
+    (tmp_path / "data/raw/bakery/events.csv").write_text("\n".join(["user_id,event,time", *rows]))
+    (tmp_path / "notebooks").mkdir()
+    for name in ("01_data_collection", "02_segmentation", "03_conversion_analysis"):
+        notebook(tmp_path / "notebooks" / f"{name}.ipynb", "1")
+    code, out, _ = funnel("check", "params/bakery.yml")
+    assert code == 0
+    assert "Source events: 1 file (events*.csv)" in out
+    assert "Nothing is collected yet" in out
+    assert funnel("status", "params/bakery.yml")[0] == 2
+
+    code, out, err = funnel("collect", "params/bakery.yml")
+    assert code == 0
+    assert "100%" in err
+    assert [line.split()[2:4] for line in out.split("\n") if line.startswith("events")] == [["90", "90"]]
+    code, out, _ = funnel("check", "params/bakery.yml")
+    assert code == 0
+    assert "Grade" in out
+    code, out, err = funnel("run", "params/bakery.yml", "--report", "conversion")
+    assert code == 0, err
+    assert out.split("\n")[-2] == str(tmp_path / "reports/bakery/index.html")
+    assert (tmp_path / "reports/bakery/index.html").is_file()
+    code, out, _ = funnel("status", "params/bakery.yml")
+    assert code == 0
+    assert "provisional" in out
+    assert "missing" in out
+
+
+def test_new_refuses_to_overwrite_and_odd_names(funnel: Funnel, tmp_path: Path) -> None:
+    assert funnel("new", "a", "--folder", str(tmp_path))[0] == 0
+    before = (tmp_path / "params/a.yml").read_text()
+    code, _, err = funnel("new", "a", "--folder", str(tmp_path))
+    assert code == 1
+    assert "it stays as it is" in err
+    assert (tmp_path / "params/a.yml").read_text() == before
+    assert funnel("new", "../a", "--folder", str(tmp_path))[0] == 1
+    (tmp_path / "file").write_text("")
+    code, _, err = funnel("new", "a", "--folder", str(tmp_path / "file"))
+    assert code == 1
+    assert "cannot be written" in err
+
+
+def test_run_says_what_it_did_in_words_and_in_json(funnel: Funnel, there: Path) -> None:
+    options = ("--report", "conversion", "--period", "2026-05", "--segment", "all")
+    code, out, err = funnel("run", WORKBOOK, *options, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["exit_code"] == 0
+    assert [(report["path"], report["status"]) for report in found["reports"]] == [
+        ("2026-05/all/conversion.en.html", "ok"), ("2026-05/all/conversion.zh.html", "ok"),
+    ]  # fmt: skip
+    assert "conversion · 2026-05 · all · zh" in err
+    code, out, err = funnel("run", WORKBOOK, *options)
+    assert code == 3
+    assert out == f"2 skipped\n{there / 'reports/shop/index.html'}\n"
+    assert err.split("\n")[-3] == "Every report is current: nothing to do."
+    assert "--force" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "parts"),
+    [
+        (("params/shopp.yml",), 2, ("no such workbook", "params/shop.yml", "funnel new")),
+        ((WORKBOOK, "--report", "conversions"), 1, ("did you mean conversion?",)),
+        ((WORKBOOK, "--period", "2026-5"), 1, ("did you mean 2026-05?",)),
+        ((WORKBOOK, "--period", "2031-01"), 2, ("2026-04-01 to 2026-05-10",)),
+        ((WORKBOOK, "--segment", "plan=payed"), 1, ("did you mean plan=paid?",)),
+        ((WORKBOOK, "--language", "de"), 1, ("en, zh",)),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named_with_what_is_allowed(
+    funnel: Funnel, there: Path, arguments: tuple[str, ...], code: int, parts: tuple[str, ...]
+) -> None:
+    found, out, err = funnel("run", *arguments)
+    assert (found, out) == (code, "")
+    assert err.startswith("Error: ")
+    assert all(part in err for part in parts)
+    assert not (there / "reports").exists()
+
+
+def test_a_workbook_that_cannot_be_used(funnel: Funnel, there: Path) -> None:
+    (there / WORKBOOK).write_text((there / WORKBOOK).read_text().replace("window:", "windoww:"))
+    for name in ("check", "collect", "run", "status"):
+        code, _, err = funnel(name, WORKBOOK)
+        assert code == 1
+        assert "windoww" in err
+
+
+def test_nothing_collected(funnel: Funnel, there: Path) -> None:
+    shutil.rmtree(there / "data/processed")
+    for name in ("run", "status"):
+        code, _, err = funnel(name, WORKBOOK)
+        assert code == 2
+        assert "funnel collect" in err
+
+
+def test_a_folder_that_cannot_be_written(funnel: Funnel, there: Path) -> None:
+    (there / "reports").write_text("in the way")
+    code, _, err = funnel("run", WORKBOOK)
+    assert code == 1
+    assert "cannot be written" in err
+
+
+def test_a_failing_report(funnel: Funnel, there: Path, notebook: Any) -> None:
+    notebook(there / "notebooks/03_conversion_analysis.ipynb", "raise ValueError('no [luck]')")
+    code, out, err = funnel("run", WORKBOOK, "--period", "2026-05", "--language", "en", "--segment", "all")
+    assert code == 1
+    assert "ValueError: no [luck]" in err
+    assert "1 failed" in out
+
+
+def test_poor_data(funnel: Funnel, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.quality, "grade", lambda _checks: "fail")
+    code, _, err = funnel("run", WORKBOOK)
+    assert code == 2
+    assert "not good enough" in err
+    code, out, _ = funnel("check", WORKBOOK)
+    assert code == 2
+    assert "Grade fail" in out
+
+
+def test_the_unexpected_is_one_line_and_debug_shows_more(
+    funnel: Funnel, there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_path: object) -> None:
+        raise KeyError("unforeseen")
+
+    monkeypatch.setattr(config, "load", broken)
+    code, _, err = funnel("check", WORKBOOK)
+    assert code == 1
+    assert err.split("\n")[0] == "Error: KeyError: 'unforeseen'"
+    assert "--debug" in err
+    monkeypatch.setattr(sys, "argv", ["funnel", "--debug", "check", WORKBOOK])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_schema(funnel: Funnel, tmp_path: Path) -> None:
+    code, out, _ = funnel("schema")
+    assert code == 0
+    assert json.loads(out)["$schema"].startswith("https://json-schema.org")
+    assert funnel("schema", "--out", str(tmp_path / "a.json"))[0] == 0
+    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(out)
+    (tmp_path / "file").write_text("")
+    assert funnel("schema", "--out", str(tmp_path / "file" / "a.json"))[0] == 1
+
+
+def test_the_demo_belongs_to_the_project(funnel: Funnel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = funnel("demo")
+    assert code == 1
+    assert "params/education.yml" in err
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/education.yml").write_text("")
+    code, out, _ = funnel("demo", "--users", "200")
+    assert code == 0
+    assert "200 visitors" in out
+    assert (tmp_path / "data/truth/education.json").is_file()
+    assert (tmp_path / "data/raw/education/crm").is_dir()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_run_that_is_ended_leaves_nothing_running(there: Path, notebook: Any, number: int, code: int) -> None:
+    file = there / "kernel"
+    source = f"import os, time\nopen({str(file)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    notebook(there / "notebooks/03_conversion_analysis.ipynb", source)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "funnel_lib.cli", "run", WORKBOOK, "--language", "en", "--workers", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    try:
+        while not file.exists() or not file.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert "Traceback" not in out + err
+    kernel = Path(f"/proc/{file.read_text()}")
+    while kernel.exists():
+        assert time.monotonic() < deadline, "the kernel lives on"
+        time.sleep(0.1)
+    if number != signal.SIGKILL:
+        assert sorted(path.name for path in (there / "reports/shop").iterdir()) in ([".lock"], [])
+
+
+def test_running_as_a_module_and_from_another_folder(shop: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "funnel_lib.cli", "status", os.path.relpath(shop / WORKBOOK, tmp_path)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("missing") == 8
+
+
+def test_errors_keep_their_exit_codes_as_promised() -> None:
+    assert (ConfigError.exit_code, cli.DataError.exit_code, cli.NothingToDo.exit_code) == (1, 2, 3)

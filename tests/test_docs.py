@@ -1,0 +1,118 @@
+"""What the documentation shows is run: commands in an empty folder, Python as it stands."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import funnel_lib
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "user-guide.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the `funnel` commands shown in a page."""
+    shown = [
+        line.strip().removeprefix("$ ").split("#")[0] for line in text.splitlines() if line.strip().startswith("$ ")
+    ]
+    return [shlex.split(line.replace(".venv/bin/", "")) for line in shown if "funnel " in line]
+
+
+def funnel(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "funnel"), *arguments], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new folder in which all commands of the user guide have been run, in their order."""
+    folder = tmp_path_factory.mktemp("guide")
+    (folder / "params").mkdir()
+    shutil.copy(ROOT / "params" / "education.yml", folder / "params")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for command in commands(GUIDE):
+        done = funnel(command[1:], folder)
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+    return folder
+
+
+def test_every_command_of_the_guide_runs(guide: Path):
+    assert (guide / "reports" / "education" / "index.html").exists()
+    assert (guide / "params" / "shop.yml").exists()
+    assert (guide / "params" / "workbook.schema.json").exists()
+
+
+def test_the_python_of_the_guide_runs(guide: Path):
+    code = re.search(r"```python\n(.*?)```", GUIDE, flags=re.S)[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=guide, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_snapshot_of_the_guide_is_a_valid_funnel():
+    from funnel_lib.definition import Funnel
+
+    shown = re.search(r"```yaml\n(funnel:.*?)```", GUIDE, flags=re.S)[1]
+    assert Funnel(**yaml.safe_load(shown)["funnel"]).names == ["lead", "won"]
+
+
+def test_the_commands_of_the_readme_lead_from_a_new_workbook_to_reports(tmp_path: Path):
+    """Follow the five steps: a new workbook, one export, the described columns, collect, check, run."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    new, collect, check, run = commands(README)
+    assert funnel(new[1:], tmp_path).returncode == 0
+    rows = [f"u{n},{event},2026-03-{1 + n % 20:02d} 10:{minute:02d}:00" for n in range(60) for minute, event in
+            enumerate(("page_view", "purchase")[: 1 + (n % 3 == 0)])]  # fmt: skip
+    (tmp_path / "data" / "raw" / "shop" / "log.csv").write_text("\n".join(["who,what,when", *rows]))
+    workbook = {
+        "name": "shop", "title": "Shop",
+        "sources": {"log": {"system": "table", "table": "events", "files": "log.csv",
+                            "columns": {"user_id": "who", "event": "what", "ts": "when"}}},
+        "funnel": {"window": "7d", "steps": [{"name": "visit", "event": "page_view"},
+                                             {"name": "buy", "event": "purchase"}]},
+    }  # fmt: skip
+    (tmp_path / "params" / "shop.yml").write_text(yaml.safe_dump(workbook))
+    for command in (collect, check, run):
+        done = funnel(command[1:], tmp_path)
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "reports" / "shop" / "index.html").exists()
+
+
+def test_every_command_is_in_the_guide():
+    listed = subprocess.run(
+        [str(Path(sys.executable).parent / "funnel"), "--help"], capture_output=True, text=True
+    ).stdout  # fmt: skip
+    names = [name for name in ("new", "demo", "collect", "check", "run", "status", "schema") if name in listed]
+    assert len(names) == 7
+    assert [name for name in names if f"funnel {name}" not in GUIDE] == []
+
+
+def test_the_menu_is_short_and_true():
+    assert len(funnel_lib.__all__) < 20
+    assert all(hasattr(funnel_lib, name) for name in funnel_lib.__all__)
+
+
+def test_links_of_the_pages_lead_somewhere():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_readme_shows_commands_picture_and_result_early():
+    top = README.splitlines()[:40]
+    assert any("make report" in line for line in top)
+    assert any("docs/images/report.png" in line for line in top)
