@@ -263,22 +263,11 @@ def method(scope: Scope) -> Block:
     notes = [
         (
             say("Funnel"),
-            [
-                say(
-                    "Ordered steps. Any first-step event may start a chain; of the deepest chains the one completed "
-                    "first counts, and of those the one entered last. Definition {fingerprint}.",
-                    fingerprint=Name(scope.funnel.fingerprint),
-                )
-            ],
+            [_semantics(say, scope)],
         ),
         (
             say("Recent people"),
-            [
-                say(
-                    "Rates use only people who entered early enough for their window to be over. They are chosen by "
-                    "the time of entry, never by what they did later."
-                )
-            ],
+            [_recent(say, scope)],
         ),
         (
             say("Many comparisons"),
@@ -296,6 +285,30 @@ def method(scope: Scope) -> Block:
         ),
     ]
     return blocks.method(notes)
+
+
+def _semantics(say: Say, scope: Scope) -> Sentence:
+    fingerprint = Name(scope.funnel.fingerprint)
+    if scope.funnel.snapshot is not None:
+        return say(
+            "The source tells how far each person got, not every event; a later step implies the earlier ones. "
+            "Definition {fingerprint}.",
+            fingerprint=fingerprint,
+        )
+    return say(
+        "Ordered steps. Any first-step event may start a chain; of the deepest chains the one completed "
+        "first counts, and of those the one entered last. Definition {fingerprint}.",
+        fingerprint=fingerprint,
+    )
+
+
+def _recent(say: Say, scope: Scope) -> Sentence:
+    if scope.funnel.window is None or not scope.workbook.rules.mature_only:
+        return say("Rates use everybody, also people who may still go on; recent people make them look lower.")
+    return say(
+        "Rates use only people who entered early enough for their window to be over. They are chosen by "
+        "the time of entry, never by what they did later."
+    )
 
 
 def run_facts(scope: Scope) -> Block:

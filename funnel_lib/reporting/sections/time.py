@@ -49,7 +49,9 @@ def timing(scope: Scope, journeys: Journeys, by: str) -> Block:
     svgs = plots.figure(
         lambda ax, width: plots.curve(reached, words, ax=ax, width=width), alt=finding.text, widths=(700, 328)
     )
-    caption = say("Bands = {level} interval. Only people whose window is over.", level=level_of(scope))
+    caption = say("Bands = {level} interval. Everybody counts, also people who may still go on.", level=level_of(scope))
+    if journeys.window_closed:
+        caption = say("Bands = {level} interval. Only people whose window is over.", level=level_of(scope))
     figure = Figure(svgs, finding, caption=caption, table=_timing_table(say, scope, groups, split))
     notes = [
         say(
