@@ -23,7 +23,7 @@ $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	@echo "Compiling the funnel kernel ..."
 	@$(BIN)/python -m compileall -q funnel_lib
-	@$(BIN)/python -m funnel_lib.conversion.kernel
+	@$(BIN)/python -m funnel_lib.conversion.engine
 	@touch $(STAMP)
 
 DATA := data/processed/education/.complete
@@ -52,6 +52,7 @@ bench: setup  ## measure speed and memory
 lock: setup  ## renew requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
 	@printf '%s\n' 'axe-playwright-python>=0.1.4' 'playwright>=1.55' | $(BIN)/uv pip compile - --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements-browser.lock --constraint requirements.lock --python-version 3.11
+	@$(BIN)/uv pip compile pyproject.toml --extra databases --extra spark --extra engines --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements-engines.lock --constraint requirements.lock
 
 clean:  ## remove the environment, the demo's data and its reports
 	@rm -rf .venv data/raw/education data/processed/education reports/education data/truth .mypy_cache .pytest_cache .ruff_cache

@@ -26,8 +26,8 @@ import pandas as pd
 
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
-from funnel_lib.conversion import grouping, kernel
 from funnel_lib.conversion.change import mix, trend
+from funnel_lib.conversion.engine import kernel
 from funnel_lib.conversion.incidents import incidents
 from funnel_lib.conversion.journeys import Journeys, journeys
 from funnel_lib.conversion.rates import compare, rates
@@ -64,7 +64,7 @@ From stored journeys of {units:,} units, without touching the events again, in s
 def report(sizes: list[int], repeat: int) -> str:
     """Measure everything; return the text of docs/benchmarks.md."""
     warm, cold = [], []
-    subprocess.run([sys.executable, "-m", "funnel_lib.conversion.kernel"], check=True)
+    subprocess.run([sys.executable, "-m", "funnel_lib.conversion.engine"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         for events in sizes:
             kinds: tuple[Ids, ...] = ("number", "text")
@@ -102,7 +102,6 @@ def child(what: str, files: Path, *, warm: bool) -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_events(Path(folder), events=1000, seed=0)
             kernel.compiled()
-            grouping.compiled()
             call(Path(folder))
     wall, cpu = time.perf_counter(), time.process_time() if warm else 0.0  # cold: from the start of the process
     call(files)

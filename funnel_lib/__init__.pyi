@@ -7,7 +7,7 @@ from .conversion.incidents import incidents
 from .conversion.journeys import Journeys, journeys
 from .conversion.rates import compare, rates
 from .conversion.timing import curve, time_to_convert
-from .definition import Funnel, Step
+from .definition import Exclusion, Funnel, Step
 from .errors import FunnelError
 from .optimisation.case import study
 from .reporting.runs import run
@@ -15,6 +15,7 @@ from .reporting.runs import run
 __version__: str
 
 __all__ = [
+    "Exclusion",
     "Funnel",
     "FunnelError",
     "Journeys",

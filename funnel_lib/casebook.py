@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from funnel_lib.definition import Duration, Title
+from funnel_lib.notation import Duration, Title
 from funnel_lib.settings import Name, Section
 
 _Change = TypeVar("_Change", "Trial", "Policy")

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from funnel_lib.definition import Where
 from funnel_lib.errors import DataError, choices
+from funnel_lib.notation import Where
 from funnel_lib.schema import PROPERTIES
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from funnel_lib import periods
 from funnel_lib.casebook import CaseStudy, Change, Policy, Release, Trial
-from funnel_lib.definition import Funnel, Language, Step, Title
+from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError, DataError, choices, nearest
 from funnel_lib.faults import faults
+from funnel_lib.notation import Language, Title
 from funnel_lib.periods import Period
 from funnel_lib.settings import (
     NOTHING,
@@ -90,7 +91,10 @@ class Workbook(Section):
         return self
 
     def _dangling(self) -> Iterator[_Fault]:
-        """Yield every name that refers to a step, split or group that the workbook does not define."""
+        """Yield what cannot be reported, and every name of a step, split or group that the workbook does not define."""
+        if self.funnel.counting != "units":
+            what = "reports speak of people; entries and sessions are counted by funnel count and journeys()"
+            yield ("funnel", "counting"), what, self.funnel.counting, ["units"]
         later = self.funnel.names[1:]
         yield from ((("targets", name), NOTHING, name, later) for name in self.targets if name not in later)
         for report, plan in self.reports.items():

@@ -18,8 +18,8 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from funnel_lib import periods
-from funnel_lib.definition import Condition, Duration, EventNames, Scalar, Title, Where
 from funnel_lib.errors import ConfigError, choices, nearest
+from funnel_lib.notation import Condition, Duration, EventNames, Scalar, Title, Where
 from funnel_lib.periods import Every
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -215,13 +215,17 @@ class ReportPlan(Section):
 
 
 class Rules(Section):
-    """When a number may be shown, and how sure it has to be."""
+    """When a number may be shown, and how sure it has to be.
+
+    `allow_unmatched` : a step that matches no event of the whole data counts zero, instead of stopping the report.
+    """
 
     min_units: Annotated[int, Field(ge=1)] = 30
     min_events: Annotated[int, Field(ge=0)] = 5
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     correction: Literal["holm", "bh"] = "holm"
     mature_only: bool = True
+    allow_unmatched: bool = False
 
 
 class Value(Section):

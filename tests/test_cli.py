@@ -56,11 +56,13 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("new", "demo", "collect", "check", "run", "status", "schema"):
+    for name in ("new", "demo", "collect", "check", "run", "status", "count", "explain", "schema"):
         assert f" {name} " in done.stdout
 
 
-@pytest.mark.parametrize("name", ["new", "demo", "collect", "check", "run", "status", "schema"])
+@pytest.mark.parametrize(
+    "name", ["new", "demo", "collect", "check", "run", "status", "count", "explain", "schema"]
+)  # fmt: skip
 def test_every_command_has_an_example(funnel: Funnel, name: str) -> None:
     code, out, _ = funnel(name, "--help")
     assert code == 0
@@ -74,7 +76,10 @@ def test_version(funnel: Funnel) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("rum",), ("run",), ("run", "x.yml", "--colour"), ("run", "x.yml", "--workers", "0"), ("demo", "--users", "x")],
+    [
+        ("rum",), ("run",), ("run", "x.yml", "--colour"), ("run", "x.yml", "--workers", "0"), ("demo", "--users", "x"),
+        ("count",), ("count", "x.csv", "--stepp", "A"), ("count", "x.csv", "--top", "0"), ("explain",),
+    ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_1(funnel: Funnel, arguments: tuple[str, ...]) -> None:
     code, out, err = funnel(*arguments)
@@ -298,3 +303,142 @@ def test_running_as_a_module_and_from_another_folder(shop: Path, tmp_path: Path)
 
 def test_errors_keep_their_exit_codes_as_promised() -> None:
     assert (ConfigError.exit_code, cli.DataError.exit_code, cli.NothingToDo.exit_code) == (1, 2, 3)
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two files of events: a and b come by mail and ads, only a buys."""
+    monkeypatch.chdir(tmp_path)
+    head = "user_id,event,ts,channel,amount"
+    (tmp_path / "one.csv").write_text(
+        f"{head}\na,page_view,2026-05-01T10:00,mail,\nb,page_view,2026-05-01T10:00,ads,\n"
+    )
+    (tmp_path / "two.csv").write_text(f"{head}\na,order,2026-05-02T10:00,,20\nc,other,2026-05-20T10:00,,\n")
+    return tmp_path
+
+
+STEPS = ("--step", "Visit=page_view", "--step", "Buy=purchase,order", "--window", "7d")
+
+
+def test_count_gives_json_csv_and_a_table(funnel: Funnel, log: Path) -> None:
+    code, out, err = funnel("count", "one.csv", "two.csv", *STEPS, "--by", "channel", "--format", "json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["unit"] == "user_id"
+    assert [(step["step"], step["count"], step["rate_of_first"]) for step in found["steps"]] == [
+        ("Visit", 2, 1.0), ("Buy", 1, 0.5)
+    ]  # fmt: skip
+    assert {name: [step["count"] for step in group["steps"]] for name, group in found["groups"].items()} == {
+        "ads": [1, 0], "mail": [1, 1]
+    }  # fmt: skip
+    code, out, _ = funnel("count", "*.csv", *STEPS, "--format", "csv")
+    assert code == 0
+    assert out.split("\n")[:2] == [
+        "group,step,count,rate_of_previous,rate_of_first,low,high,previous_low,previous_high",
+        "all,Visit,2,1.0,1.0,1.0,1.0,1.0,1.0",
+    ]
+    code, out, _ = funnel("count", "*.csv", *STEPS)
+    assert code == 0
+    assert "Window over for 2: 1 of them, 50.0%" in out
+
+
+def test_count_knows_every_option(funnel: Funnel, log: Path) -> None:
+    options = (
+        "--where", "Buy:amount>10", "--order", "ordered", "--within", "Buy=2d", "--exclude", "refund:Visit-Buy",
+        "--policy", "drop_off", "--counting", "entries", "--by", "channel", "--touch", "first", "--top", "1",
+        "--unit", "user_id", "--event", "event", "--ts", "ts", "--from", "2026-05-01", "--to", "2026-05-31", "--zone",
+        "Asia/Shanghai", "--as-of", "2026-05-19T00:00:00Z", "--memory", "1GB", "--format", "json",
+    )  # fmt: skip
+    code, out, err = funnel("count", "*.csv", *STEPS, *options)
+    assert code == 0, err
+    found = json.loads(out)
+    assert [step["count"] for step in found["steps"]] == [2, 1]
+    assert found["counting"] == "entries"
+    assert found["as_of"] == "2026-05-19T00:00:00+00:00"
+    assert found["mature"]["entered_until"] == "2026-05-12T00:00:00+00:00"
+    assert list(found["groups"]) == ["ads", "other"]
+    assert err == "No event is called refund; it excludes nothing.\n"
+    for more in (
+        ("--open",), ("--optional", "Buy"), ("--order", "strict"), ("--order", "any"), ("--session-gap", "30min"),
+        ("--hold", "channel"), ("--preset", "mixpanel"),
+    ):  # fmt: skip
+        code, out, err = funnel("count", "*.csv", *STEPS, *more, "--format", "json")
+        assert code == 0, err
+        assert json.loads(out)["steps"][0]["count"] == 2
+
+
+def test_count_reads_columns_of_any_name(funnel: Funnel, log: Path) -> None:
+    (log / "other.tsv").write_text("who\twhat\twhen\n007\tA\t2026-05-01\n007\tB\t2026-05-01\n7\tA\t2026-05-01\n")
+    names = ("--unit", "who", "--event", "what", "--ts", "when")
+    code, out, err = funnel("count", "other.tsv", "--step", "A", "--step", "B", *names, "--format", "json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["unit"] == "who"
+    assert [step["count"] for step in found["steps"]] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "parts"),
+    [
+        (("*.csv",), 1, ("at least one step", "--step Visit=page_view")),
+        (("*.csv", "--step", "Visit=pageview"), 1, ("no event", "did you mean page_view?", "--allow-unmatched")),
+        (("*.csv", "--step", "page_view", "--window", "7"), 1, ("--window", "30min")),
+        (("*.csv", "--step", "page_view", "--format", "xml"), 1, ("table, json, csv",)),
+        (("*.csv", "--step", "page_view", "--preset", "mixpanl"), 1, ("did you mean mixpanel?",)),
+        (("*.csv", "--step", "page_view", "--by", "chanel"), 2, ("did you mean channel?", "--by")),
+        (("*.csv", "--step", "page_view", "--unit", "userid"), 2, ("did you mean user_id?", "--unit")),
+        (("oen.csv", "--step", "page_view"), 2, ("no such file", "did you mean one.csv?")),
+        (("one.csv", "x.parquet", "--step", "page_view"), 2, ("several kinds",)),
+        (("x.parquet", "--step", "page_view"), 2, ("cannot be read", "x.parquet")),
+        (("empty.csv", "--step", "page_view"), 2, ("file is empty", "empty.csv")),
+    ],
+)  # fmt: skip
+def test_count_says_what_it_cannot_do(
+    funnel: Funnel, log: Path, arguments: tuple[str, ...], code: int, parts: tuple[str, ...]
+) -> None:
+    (log / "x.parquet").write_text("no parquet at all")
+    if "empty.csv" in arguments:
+        (log / "empty.csv").write_text("")
+    found, out, err = funnel("count", *arguments)
+    assert (found, out) == (code, ""), err
+    assert err.startswith("Error: ")
+    assert all(part in err for part in parts), err
+
+
+def test_a_step_without_events_may_be_allowed(funnel: Funnel, log: Path) -> None:
+    options = ("--step", "Visit=page_view", "--step", "Buy=buy", "--allow-unmatched", "--format", "json")
+    code, out, err = funnel("count", "*.csv", *options)
+    assert code == 0
+    assert [step["count"] for step in json.loads(out)["steps"]] == [2, 0]
+    assert err == "The step Buy matches no event; it counts zero.\n"
+
+
+def test_explain_over_files(funnel: Funnel, log: Path) -> None:
+    code, out, err = funnel("explain", "a", "*.csv", *STEPS)
+    assert (code, err) == (0, "")
+    assert out.split("\n")[1].split() == [
+        "1", "2026-05-01", "10:00:00", "2026-05-02", "10:00:00", "converted", "2026-05-02", "10:00:00", "yes"
+    ]  # fmt: skip
+    assert "a counts as converted" in out
+    code, out, _ = funnel("explain", "c", "*.csv", *STEPS, "--language", "zh")
+    assert code == 0
+    assert out.startswith("c")
+    assert "Visit" in out
+    assert "漏斗" in out
+
+
+def test_explain_over_a_workbook(funnel: Funnel, there: Path) -> None:
+    user = config.load(WORKBOOK).processed / "events.parquet"
+    assert user.is_file()
+    code, out, err = funnel("explain", "u1")
+    assert (code, err) == (0, "")
+    assert "u1 counts" in out
+    assert funnel("explain", "u1", "--workbook", WORKBOOK) == (0, out, "")
+    shutil.copy(there / WORKBOOK, there / "params/other.yml")
+    code, _, err = funnel("explain", "u1")
+    assert code == 1
+    assert "params/other.yml, params/shop.yml" in err
+    shutil.rmtree(there / "data/processed")
+    code, _, err = funnel("explain", "u1", "--workbook", WORKBOOK)
+    assert code == 2
+    assert "funnel collect" in err

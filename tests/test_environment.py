@@ -54,3 +54,14 @@ def test_browser_lock_agrees_with_lock():
     assert {name for name in extra if name in pins and pins[name] != extra[name]} == set()
     browser = map(Requirement, pyproject()["optional-dependencies"]["browser"])
     assert all(r.specifier.contains(extra[r.name]) for r in browser)
+
+
+def test_engines_lock_agrees_with_lock():
+    pins, extra = (
+        dict(re.findall(r"^([a-z0-9._-]+)==([^ \\]+)", (ROOT / name).read_text(), flags=re.M))
+        for name in ("requirements.lock", "requirements-engines.lock")
+    )
+    assert {name for name in extra if name in pins and pins[name] != extra[name]} == set()
+    optional = pyproject()["optional-dependencies"]
+    wanted = map(Requirement, [*optional["databases"], *optional["spark"], *optional["engines"]])
+    assert all(r.specifier.contains(extra[r.name]) for r in wanted)

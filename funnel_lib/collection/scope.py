@@ -13,8 +13,9 @@ import pandas as pd
 from funnel_lib import config
 from funnel_lib.collection.store import Store
 from funnel_lib.config import Workbook
-from funnel_lib.definition import Funnel, Language, text
+from funnel_lib.definition import Funnel
 from funnel_lib.errors import ConfigError, DataError, choices
+from funnel_lib.notation import Language, text
 from funnel_lib.periods import Period
 from funnel_lib.schema import USER_ID
 

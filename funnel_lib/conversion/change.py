@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
-from funnel_lib.conversion.feeder import microseconds
+from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.rates import (
     TOO_FEW,
@@ -111,9 +111,14 @@ def trend(
 
     Raises
     ------
-    ConfigError : there is no such column, step, base or `every`.
+    ConfigError : there is no such column, step, base or `every`, or the step is optional.
     """
     before = base_of(journeys, step, base)
+    if journeys.funnel.steps[step - 1].optional:
+        raise ConfigError(
+            "An optional step has no trend of its own.", where="step", found=journeys.funnel.names[step - 1],
+            allowed="a required step", do="Ask for the next required step.",
+        )  # fmt: skip
     cells = _cells(journeys, by, every, rules, _zone(journeys, zone))
     table = cells.assign(numerator=cells[step], denominator=cells[before])
     judged = with_rates(table, rules)

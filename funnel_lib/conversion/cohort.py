@@ -11,6 +11,7 @@ from funnel_lib.collection.scope import Scope
 from funnel_lib.conditions import columns
 from funnel_lib.conversion.journeys import Journeys, UnmatchedStep, journeys
 from funnel_lib.conversion.snapshots import snapshot_journeys
+from funnel_lib.conversion.stored import key_of, remembered
 from funnel_lib.errors import ConfigError, DataError
 from funnel_lib.schema import EVENT, PROPERTIES, TS, USER_ID
 from funnel_lib.segmentation.rules import attach
@@ -68,11 +69,8 @@ def _segment(everybody: Journeys, scope: Scope) -> Journeys:
 def _from_events(scope: Scope) -> Journeys:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnmatchedStep)  # said as an error, below
-        found = journeys(
-            scope.events, scope.funnel, by=_told_by_events(scope), touch="first", period=scope.period,
-            as_of=scope.as_of,
-        )  # fmt: skip
-    if found.absent:
+        found = _counted(scope)
+    if found.absent and not scope.workbook.rules.allow_unmatched:
         name, guess = next(iter(found.absent.items()))
         step = next(step for step in scope.funnel.steps if step.name == name)
         named = " or ".join(step.events) or "any event"
@@ -80,9 +78,23 @@ def _from_events(scope: Scope) -> Journeys:
             f"The step {name!r} matches no event of the whole data.", where=f"funnel.steps: {name}",
             found=f"{named} where {step.where}" if step.where else named,
             allowed=f"an event of the data{f' (did you mean {guess}?)' if guess else ''}",
-            do="Correct the step's event, or collect the source that holds it.",
+            do="Correct the step's event, collect the source that holds it, or set rules.allow_unmatched: true.",
         )  # fmt: skip
     return found
+
+
+def _counted(scope: Scope) -> Journeys:
+    """Return everybody's journeys: those stored when the same question was asked of the same data, else new ones."""
+    by, period, as_of = _told_by_events(scope), scope.period, scope.as_of
+
+    def made() -> Journeys:
+        return journeys(scope.events, scope.funnel, by=by, touch="first", period=period, as_of=as_of)
+
+    data = scope.store.facts()["tables"].get("events", {}).get("sha256")
+    if data is None:
+        return made()
+    key = key_of(scope.funnel, data=data, by=by, touch="first", period=period, as_of=as_of)
+    return remembered(scope.store.folder / "journeys", key, made)
 
 
 def _from_snapshot(scope: Scope) -> Journeys:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from funnel_lib.config import Rules
-from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.journeys import Journeys, previous_steps
 from funnel_lib.conversion.rates import adjust, closed_only, contrast, with_rates
 
 KEYS = ["step", "name", "group", "start"]
@@ -25,7 +25,7 @@ def weekly(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: tzi
     the step before, not by their entry. (The second step is dated by a unit's first entry, and counts what it
     reached within one window of that: the entry of its best chain is later the better the chain, so dating by it
     would move those who passed into later weeks.) Only closed windows count. Weeks that begin after the period
-    has ended hold only its slowest units and are left out.
+    has ended hold only its slowest units and are left out. Optional steps have no weeks of their own.
 
     Parameters
     ----------
@@ -47,10 +47,15 @@ def weekly(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: tzi
     names, codes = journeys.groups(by)
     frame, limit = journeys.frame, journeys.closed_until
     parts = []
-    for step in range(2, len(journeys.funnel.steps) + 1):
+    for step, before in enumerate(previous_steps(journeys.funnel), start=1):
+        if before == 0 or journeys.funnel.steps[step - 1].optional:
+            continue
+        from_entry = before == 1 and not journeys.funnel.open
         entry, at, depth = (
-            ("first_entry", "first_entry", "first_depth") if step == 2 else ("t_1", f"t_{step - 1}", "depth")
+            ("first_entry", "first_entry", "first_depth") if from_entry else ("t_1", f"t_{before}", "depth")
         )
+        if journeys.funnel.open:
+            entry = at
         there = frame[at].notna().to_numpy()
         if limit is not None and closed_only(journeys, rules):
             there = there & (frame[entry] <= limit).to_numpy()

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pandas.api.extensions import ExtensionArray
 
-from funnel_lib.conversion import kernel
-from funnel_lib.conversion.feeder import Events, Feeder, Rows, accepts, feed, microseconds
-from funnel_lib.conversion.grouping import group
-from funnel_lib.definition import Funnel, Step
-from funnel_lib.errors import ConfigError, choices, nearest
+from funnel_lib.conversion.engine.opening import open_source
+from funnel_lib.conversion.engine.plan import FOREVER, MISSING, MOST_BITS, Plan, Touch
+from funnel_lib.conversion.engine.source import Source, accepts, meant, microseconds
+from funnel_lib.definition import Funnel
+from funnel_lib.errors import ConfigError, choices
 from funnel_lib.periods import Period
 
-UNKNOWN, ALL = "unknown", "all"
-OWN = ("unit", "depth", "mature_depth", "first_depth", "first_entry", "last_entry", "matured")
+UNKNOWN, OTHER, ALL = "unknown", "other", "all"
+OWN = (
+    "unit", "session", "entry", "depth", "mature_depth", "first_depth", "first_entry", "last_entry", "matured",
+    "reached", "mature_reached", "passed", "mature_passed",
+)  # fmt: skip
+BETWEEN = " · "
+"""Stands between the values of a group that is made of several columns."""
 
 
 class UnmatchedStep(UserWarning):
@@ -35,16 +38,20 @@ class UnmatchedStep(UserWarning):
 class Journeys:
     """How far each unit went.
 
-    `frame` has one row per unit that entered, in order of `unit`:
+    `frame` has one row per unit that entered (per attempt where entries are counted: `entry` numbers them; per
+    session where those are: `session`), in order of `unit`:
 
     - `depth` (int8): steps reached by its best chain, counted from 1; `t_1` to `t_K` (UTC, NaT where not
-      reached or not known): that chain's times.
+      reached, skipped or not known): that chain's times.
     - `mature_depth` (int8): the same, but only of chains whose window had closed at `as_of`; 0 where the
       unit had none. Rates over units with `mature_depth >= 1` select by entry, never by outcome, so they are
       not biased by the recency of an entry.
-    - `first_entry`, `last_entry` (UTC): first and last event of step 1 in the period. `first_depth` (int8):
-      steps reached by chains that start at `first_entry`: the same time for every unit, whenever it came.
+    - `first_entry`, `last_entry` (UTC): first and last time in the period at which a chain could start.
+      `first_depth` (int8): steps reached by the attempt of `first_entry`: the same time for every unit, whenever
+      it came.
     - `matured` (bool): fully converted, or the windows of all its entries have closed.
+    - only for funnels with optional steps, or open ones: `reached`, `mature_reached` (int64, bit k-1: step k was
+      taken) and `passed`, `mature_passed` (it was taken after the required step before it).
     - one column per `by`, missing where the event has no value.
 
     `window_closed` is False where nothing can be said about closed windows (no window, or no times);
@@ -62,46 +69,87 @@ class Journeys:
     absent: Mapping[str, str | None] = field(default_factory=dict)
     implied: int = 0
 
-    def counts(self, by: str | None = None, mature_only: bool = False) -> pd.DataFrame:
+    def counts(
+        self, by: str | Sequence[str] | None = None, mature_only: bool = False, *, top: int | None = None
+    ) -> pd.DataFrame:
         """Return how many units reached each step.
 
         Parameters
         ----------
-        by : column of `frame` to group by; a missing value is the group `unknown`. None: one group, `all`.
+        by : column of `frame` to group by, or several at once; a missing value is the group `unknown`. None: one
+            group, `all`.
         mature_only : count `mature_depth` instead of `depth`.
+        top : the largest groups to tell apart; the rest together are `other`.
 
         Returns
         -------
-        Frame `group, step` (from 1)`, name, units`; groups from the largest to the smallest, then by name.
-        The groups add up to the total.
+        Frame `group, step` (from 1)`, name, units`; groups from the largest to the smallest, then by name. The
+        groups add up to the total.
 
         Raises
         ------
         ConfigError : there is no such column.
         """
+        names, codes = self.groups(by, top=top)
+        reached, _ = tally_steps(self.funnel, self.frame, codes, len(names), mature_only=mature_only)
+        return self._by_step(names, units=reached)
+
+    def passages(
+        self, by: str | Sequence[str] | None = None, mature_only: bool = False, *, top: int | None = None
+    ) -> pd.DataFrame:
+        """Return how many units went on to each step from the one before.
+
+        Returns
+        -------
+        Frame `group, step, name, units, previous, came, passed, entered`: `previous` is the number of the required
+        step before (0 for the first), `came` how many reached that one, `passed` how many of them went on to this
+        step, `entered` how many units the group has. In a funnel without optional steps that all enter at the first
+        step, `passed` is `units`.
+        """
+        names, codes = self.groups(by, top=top)
+        reached, passed = tally_steps(self.funnel, self.frame, codes, len(names), mature_only=mature_only)
         depth = self.frame["mature_depth" if mature_only else "depth"].to_numpy()
-        names, codes = self.groups(by)
+        entered = np.bincount(codes[depth > 0], minlength=len(names))
+        before = previous_steps(self.funnel)
+        came = np.where(before > 0, reached[:, before - 1], 0)
+        return self._by_step(
+            names, units=reached, previous=np.tile(before, (len(names), 1)), came=came, passed=passed,
+            entered=np.repeat(entered[:, None], len(before), axis=1),
+        )  # fmt: skip
+
+    def _by_step(self, names: Sequence[str], **columns: npt.NDArray[Any]) -> pd.DataFrame:
         size = len(self.funnel.steps)
-        exactly = np.bincount(codes * (size + 1) + depth, minlength=len(names) * (size + 1))
-        reached = exactly.reshape(len(names), size + 1)[:, :0:-1].cumsum(axis=1)[:, ::-1]
         return pd.DataFrame(
             {
                 "group": np.repeat(np.array(names, dtype=object), size),
                 "step": np.tile(np.arange(1, size + 1), len(names)),
                 "name": self.funnel.names * len(names),
-                "units": reached.ravel(),
+                **{name: values.ravel() for name, values in columns.items()},
             }
         ).astype({"group": "str", "name": "str"})
 
-    def groups(self, by: str | None) -> tuple[list[str], npt.NDArray[np.int64]]:
-        """Return the groups of column `by` (largest first, then by name) and each unit's place among them.
+    def groups(
+        self, by: str | Sequence[str] | None, *, top: int | None = None
+    ) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """Return the groups of one or several columns (largest first, then by name) and each unit's place among them.
 
         Raises
         ------
         ConfigError : there is no such column.
         """
-        if by is None:
+        asked = [by] if isinstance(by, str) else list(by or [])
+        if not asked:
             return [ALL], np.zeros(len(self.frame), dtype=np.int64)
+        for name in asked:
+            self._check(name)
+        names, codes = self._named(asked[0])
+        for name in asked[1:]:
+            more, others = self._named(name)
+            pairs, codes = np.unique(codes * len(more) + others, return_inverse=True)
+            names = [f"{names[pair // len(more)]}{BETWEEN}{more[pair % len(more)]}" for pair in pairs]
+        return ranked_groups(names, np.asarray(codes, dtype=np.int64), top)
+
+    def _check(self, by: str) -> None:
         if by not in self.frame:
             allowed = [name for name in map(str, self.frame) if name not in OWN and not _is_time(name)]
             raise ConfigError(
@@ -109,15 +157,14 @@ class Journeys:
                 allowed=choices(allowed, by) or "none: the journeys were made without by",
                 do="Ask for the column when making the journeys, or define the segment in the workbook.",
             )  # fmt: skip
+
+    def _named(self, by: str) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """Return the texts of a column's values and each unit's place among them."""
         codes, values = pd.factorize(self.frame[by])
         texts = [str(value) for value in values]
         names = sorted({*texts, UNKNOWN} if (codes < 0).any() else set(texts))
         place = {name: index for index, name in enumerate(names)}
-        merged = np.array([*(place[text] for text in texts), place.get(UNKNOWN, 0)], dtype=np.int64)[codes]
-        order = np.argsort(-np.bincount(merged, minlength=len(names)), kind="stable")
-        rank = np.empty(len(names), dtype=np.int64)
-        rank[order] = np.arange(len(names))
-        return [names[index] for index in order], rank[merged]
+        return names, np.array([*(place[text] for text in texts), place.get(UNKNOWN, 0)], dtype=np.int64)[codes]
 
     @property
     def closed_until(self) -> datetime | None:
@@ -136,143 +183,195 @@ class Journeys:
 
 
 def journeys(
-    events: Events,
+    events: Any,
     funnel: Funnel,
     *,
     by: Sequence[str] = (),
-    touch: Literal["entry", "first"] = "entry",
+    touch: Touch = "entry",
     period: Period | None = None,
     as_of: datetime | None = None,
+    memory: str | int | None = None,
 ) -> Journeys:
     """Return how far each unit of `events` went through `funnel`.
 
-    A chain is k distinct events that match steps 1..k at non-decreasing times (events of one instant count as
-    in order), the last no later than the window after the first. A unit's journey is its deepest chain; among
-    those the one completed first; among those the one that entered last; then the earliest steps between.
+    In the default semantics a chain is k distinct events that match steps 1..k at non-decreasing times (events of
+    one instant count as in order), the last no later than the window after the first. A unit's journey is its
+    deepest chain; among those the one completed first; among those the one that entered last; then the earliest
+    steps between. `Funnel` and `presets` say what else there is.
 
     Parameters
     ----------
-    events : DataFrame, Arrow table, DuckDB relation, or the path (or glob) of Parquet, CSV or JSONL files.
-        Columns: the funnel's unit (any type; never merged by a hash), `event`, `ts` (a time without zone is
-        UTC), and what `where` and `by` name (columns, then properties).
-    by : columns to bring along from an entry event; of several at one instant, the smallest value.
-    touch : from which event `by` is taken: `entry`, the start of the journey that counts, or `first`, the
-        unit's first entry in the period. For comparing rates between groups use `first`: it does not depend
-        on what came after.
-    period : only events of step 1 inside it may start a chain; later steps may lie after its end.
+    events : DataFrame, Arrow table, DuckDB relation, Ibis table, Spark DataFrame, or the path, paths or glob of
+        Parquet, CSV or JSON-lines files. Columns: the funnel's unit (any type; never merged by a hash), `event`,
+        `ts` (a time without zone is UTC), and what `where`, `by`, `hold_constant` and sessions name (columns, then
+        properties).
+    by : columns to bring along from one event; of several at one instant, the smallest value.
+    touch : that event: `entry`, the start of the journey that counts; `first` or `last`, the unit's first or last
+        entry in the period; or k, its event of step k. For comparing rates between groups use `first`: it does not
+        depend on what came after.
+    period : only events inside it may start a chain; later steps may lie after its end.
     as_of : what is known: later events are not looked at. Default: the newest event.
+    memory : how much memory reading may take, such as `2GB`; what does not fit is spilled to temporary files.
 
     Raises
     ------
     DataError : the events cannot be read, or lack a column.
-    ConfigError : `by` names a column of the journeys' own, or the funnel has more than 62 steps.
+    ConfigError : `by` names a column of the journeys' own, `touch` no step, or the funnel has more than 62 steps
+        and exclusions.
 
     Warns
     -----
     UnmatchedStep : a step matches no event of the whole data; it counts zero.
     """
-    refuse_own(by)
-    if len(funnel.steps) > kernel.MOST_STEPS:
-        raise ConfigError(
-            "This funnel has too many steps to be counted.", where="steps", found=len(funnel.steps),
-            allowed=f"1 to {kernel.MOST_STEPS}", do="Leave out steps, or analyse parts of the funnel.",
-        )  # fmt: skip
-    feeder = feed(events, funnel, by)
-    known = feeder.newest if as_of is None else _aware(as_of)
-    rows = feeder.read(*_span(funnel, period, as_of=known, all_known=as_of is None))
-    frame = _frame(rows, funnel, period, known)
-    for name, values in _at_entry(rows, frame, "t_1" if touch == "entry" else "first_entry", by).items():
-        frame[name] = values
-    absent = _absent(feeder, rows, whole=period is None and as_of is None)
+    reading = read(events, funnel, by=by, touch=touch, period=period, as_of=as_of, memory=memory)
+    found = pa.concat_tables(reading.parts())
+    if found.num_rows and not _ascending(found):
+        found = found.sort_by(
+            [(name, "ascending") for name in ("unit", "session", "entry") if name in found.column_names]
+        )
+    set_aside = reading.source.facts.set_aside  # before looking for absent steps, which may read the whole data
+    absent = reading.absent()
     for name, guess in absent.items():
         hint = f" (did you mean the event {guess}?)" if guess else ""
         message = f"The step {name!r} matches no event of the data{hint}; it counts zero."
         warnings.warn(message, UnmatchedStep, stacklevel=2)
-    closed = funnel.window is not None
-    return Journeys(funnel, frame, period, known, closed, rows.set_aside, absent)
+    frame = found.to_pandas(split_blocks=True, self_destruct=True)
+    return Journeys(funnel, frame, period, reading.known, funnel.window is not None, set_aside, absent)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Events about to be turned into journeys: `parts` yields those of whole units, `absent` is known afterwards."""
+
+    source: Source
+    plan: Plan
+    period: Period | None
+    known: datetime | None
+    everything: bool
+
+    def parts(self) -> Iterator[pa.Table]:
+        """Yield the journeys part by part; at least one part, which may be empty."""
+        return self.source.journeys(self.plan, *_span(self.plan.funnel, self.period, self.known, self.everything))
+
+    def absent(self) -> dict[str, str | None]:
+        """Return the steps that match nothing in the whole data, each with the event name nearest to theirs."""
+        steps, matched = self.plan.funnel.steps, self.source.facts.matched
+        empty = [place for place in range(len(steps)) if matched[place] == 0]
+        if not empty or self.known is None:
+            return {}
+        names = self.source.names
+        if any(accepts(steps[place], names) for place in empty) and not (self.everything and self.period is None):
+            for _ in self.source.journeys(self.plan, None, None):
+                pass
+            matched = self.source.facts.matched
+        never = [steps[place] for place in empty if matched[place] == 0]
+        return {step.name: None if accepts(step, names) else meant(step, names) for step in never}
+
+
+def read(
+    events: Any,
+    funnel: Funnel,
+    *,
+    by: Sequence[str] = (),
+    touch: Touch = "entry",
+    period: Period | None = None,
+    as_of: datetime | None = None,
+    memory: str | int | None = None,
+) -> Reading:
+    """Open `events` for reading; arguments and errors are those of `journeys`."""
+    refuse_own(by)
+    plan = Plan(funnel, tuple(by), touch)
+    if plan.bits > MOST_BITS:
+        raise ConfigError(
+            "This funnel has too many steps and exclusions to be counted.", where="steps", found=plan.bits,
+            allowed=f"1 to {MOST_BITS}", do="Leave out steps, or analyse parts of the funnel.",
+        )  # fmt: skip
+    if isinstance(touch, int) and not 1 <= touch <= len(funnel.steps):
+        raise ConfigError(
+            "There is no such step to take the columns from.", where="touch", found=touch,
+            allowed=f"entry, first, last, or 1 to {len(funnel.steps)}", do="Count steps from 1.",
+        )  # fmt: skip
+    source = open_source(events, funnel, by, memory=memory)
+    known = source.newest if as_of is None else _aware(as_of)
+    window, mature_until = funnel.window_us, FOREVER
+    if window is not None and known is not None:
+        # An entry cut down to the resolution can still meet rows that much later.
+        mature_until = microseconds(known) - window - _slack(funnel) // timedelta(microseconds=1) + 1
+    plan = replace(
+        plan,
+        entry_from=MISSING if period is None else microseconds(period.start),
+        entry_until=FOREVER if period is None else microseconds(period.end),
+        mature_until=mature_until,
+    )
+    return Reading(source, plan, period, known, as_of is None)
 
 
 def _span(
-    funnel: Funnel, period: Period | None, *, as_of: datetime | None, all_known: bool
+    funnel: Funnel, period: Period | None, as_of: datetime | None, everything: bool
 ) -> tuple[datetime | None, datetime | None]:
     """Return the first and the last moment that can matter; None where all rows do."""
-    last = None if all_known else as_of
+    last = None if everything else as_of
     if period is None:
         return None, last
     if funnel.window is None or as_of is None:
         return period.start, last
-    return period.start, min(period.end.astimezone(UTC) + funnel.window, as_of)
+    return period.start, min(period.end.astimezone(UTC) + funnel.window + _slack(funnel), as_of)
 
 
-def _frame(rows: Rows, funnel: Funnel, period: Period | None, as_of: datetime | None) -> pd.DataFrame:
-    """Run the kernel and return its result as a frame, units that entered only."""
-    window, mature_until = funnel.window_us, kernel.FOREVER
-    if window is not None and as_of is not None:
-        mature_until = microseconds(as_of) - window + 1
-    settings = kernel.Settings(
-        len(funnel.steps),
-        -1 if window is None else window,
-        kernel.MISSING if period is None else microseconds(period.start),
-        kernel.FOREVER if period is None else microseconds(period.end),
-        mature_until,
+def _slack(funnel: Funnel) -> timedelta:
+    """Return how much later than its cut-down time a row may be."""
+    resolution = funnel.matching.resolution
+    return max(resolution - timedelta(microseconds=1), timedelta(0)) if resolution else timedelta(0)
+
+
+def previous_steps(funnel: Funnel) -> npt.NDArray[np.int64]:
+    """Return, for each step, the number of the required step before it; 0 for the first."""
+    found, last = [], 0
+    for place, step in enumerate(funnel.steps):
+        found.append(last)
+        last = last if step.optional else place + 1
+    return np.array(found)
+
+
+def tally_steps(
+    funnel: Funnel,
+    frame: Mapping[str, Any] | pd.DataFrame,
+    codes: npt.NDArray[np.int64],
+    groups: int,
+    *,
+    mature_only: bool,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return how many units of each group took each step, and how many after the required step before it."""
+    size, mature = len(funnel.steps), "mature_" if mature_only else ""
+    if funnel.simple:
+        depth = np.asarray(frame[f"{mature}depth"])
+        exactly = np.bincount(codes * (size + 1) + depth, minlength=groups * (size + 1))
+        reached = exactly.reshape(groups, size + 1)[:, :0:-1].cumsum(axis=1)[:, ::-1]
+        return reached, reached
+    reached, passed = (
+        np.stack([np.bincount(codes[took >> step & 1 == 1], minlength=groups) for step in range(size)], axis=1)
+        for took in (np.asarray(frame[f"{mature}reached"]), np.asarray(frame[f"{mature}passed"]))
     )
-    grouped = group(rows.table)
-    found = kernel.measure(grouped.bounds, grouped.at, grouped.masks, settings)
-    entered = found.depth > 0
-    kept = slice(None) if entered.all() else entered  # a slice costs no copy
-    matured = found.depth == settings.size
-    if window is not None:
-        matured |= found.last_entry < mature_until
-    columns = {
-        "unit": grouped.units.filter(pa.array(entered)).to_pandas().reset_index(drop=True),
-        "depth": found.depth[kept],
-        "mature_depth": found.mature_depth[kept],
-        "first_depth": found.first_depth[kept],
-        **{f"t_{k + 1}": as_times(found.times[k, kept]) for k in range(settings.size)},
-        "first_entry": as_times(found.first_entry[kept]),
-        "last_entry": as_times(found.last_entry[kept]),
-        "matured": matured[kept],
-    }
-    return pd.DataFrame(columns, copy=False)
+    return reached, np.column_stack([reached[:, 0], passed[:, 1:]])
 
 
-def _at_entry(rows: Rows, frame: pd.DataFrame, moment: str, by: Sequence[str]) -> dict[str, Any]:
-    """Return the values of `by` at each unit's event of step 1 at the time `moment`."""
-    if not by:
-        return {}
-    first = pc.equal(pc.bit_wise_and(rows.table["mask"], pa.scalar(1, rows.table["mask"].type)), 1)
-    seen = rows.table.select(["unit", "at_us", *(f"extra {name}" for name in by)]).filter(first)
-    seen = seen.rename_columns(["unit", "at_us", *(f"v{place}" for place in range(len(by)))])
-    entries = pa.table(
-        {
-            "place": np.arange(len(frame)),
-            "unit": pa.Table.from_pandas(frame[["unit"]], preserve_index=False)["unit"].cast(seen["unit"].type),
-            "at_us": frame[moment].astype("int64").to_numpy(),
-        }
-    )
-    smallest = ", ".join(f"min(v{place}) AS v{place}" for place in range(len(by)))
-    with duckdb.connect() as connection:
-        connection.register("seen", seen)
-        connection.register("entries", entries)
-        joined = connection.sql("FROM entries JOIN seen USING (unit, at_us)")
-        found = joined.aggregate(f"place, {smallest}", "place").order("place").to_arrow_table()
-    return {name: found[f"v{place}"].to_pandas() for place, name in enumerate(by)}
+def ranked_groups(
+    names: Sequence[str], codes: npt.NDArray[np.int64], top: int | None
+) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return the groups from the largest to the smallest (those beyond `top` as one, the last), and the new codes."""
+    sizes = np.bincount(codes, minlength=len(names))
+    order = sorted(range(len(names)), key=lambda place: (-sizes[place], names[place]))
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    found = [names[place] for place in order]
+    if top is not None and len(found) > top:
+        return [*found[:top], OTHER], np.minimum(rank, top)[codes]
+    return found, rank[codes]
 
 
-def _absent(feeder: Feeder, rows: Rows, *, whole: bool) -> dict[str, str | None]:
-    """Return the steps that match nothing in the whole data, each with the event name nearest to theirs."""
-    steps = feeder.funnel.steps
-    empty = [place for place in range(len(steps)) if rows.matched(place + 1) == 0]
-    if not empty or feeder.newest is None:
-        return {}
-    if any(accepts(steps[place], feeder.names) for place in empty) and not whole:
-        rows = feeder.read()
-    never = [steps[place] for place in empty if rows.matched(place + 1) == 0]
-    return {step.name: None if accepts(step, feeder.names) else _meant(step, feeder.names) for step in never}
-
-
-def _meant(step: Step, names: Sequence[str]) -> str | None:
-    return next((near for name in step.events if (near := nearest(name, names))), None)
+def _ascending(found: pa.Table) -> bool:
+    """Return whether the units stand in order already: they do within a part."""
+    return bool(found.column("unit").num_chunks <= 1)
 
 
 def refuse_own(by: Sequence[str]) -> None:

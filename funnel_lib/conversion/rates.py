@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
-from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.journeys import Journeys, previous_steps
 from funnel_lib.errors import ConfigError, choices
 
 Floats = npt.NDArray[np.float64]
@@ -47,8 +47,8 @@ def wilson(k: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95) -> tuple[obj
         p, scale = k / n, 1 + z * z / n
         middle = (p + z * z / (2 * n)) / scale
         half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    # At the ends the limits are exact; rounding must not move them past the rate.
-    low, high = np.where(k == 0, 0 * p, middle - half), np.where(k == n, 0 * p + 1, middle + half)
+        # At the ends the limits are exact; rounding must not move them past the rate.
+        low, high = np.where(k == 0, 0 * p, middle - half), np.where(k == n, 0 * p + 1, middle + half)
     return low[()], high[()]
 
 
@@ -141,28 +141,32 @@ def rates(journeys: Journeys, by: str | None = None, *, rules: Rules, mature_onl
     -------
     Frame `group, step, name, base, numerator, denominator, rate, low, high, level, method, mature_only,
     reason`. Step 1 has base `first` and is 1 by definition. The denominator of base `previous` is the units
-    that reached the step before. Where it is below `min_units`, or the numerator below `min_events`, `rate,
-    low, high` are NaN and `reason` is `too_few`; otherwise `reason` is empty.
+    that reached the required step before, the numerator those of them that went on. In an open funnel base `first`
+    is of all units, at whichever step they entered. Where the denominator is below `min_units`, or the numerator below
+    `min_events`, `rate, low, high` are NaN and `reason` is `too_few`; otherwise `reason` is empty.
 
     Raises
     ------
     ConfigError : there is no column `by`.
     """
     mature = closed_only(journeys, rules, mature_only)
-    counts = journeys.counts(by, mature_only=mature)
-    entered = counts.groupby("group", sort=False)["units"].transform("first")
-    before = counts.groupby("group", sort=False)["units"].shift(1)
+    table = journeys.passages(by, mature_only=mature)
+    everyone = (
+        table["entered"] if journeys.funnel.open else table.groupby("group", sort=False)["units"].transform("first")
+    )
+    onward = table[table["previous"] > 0].assign(base="previous")
     parts = [
-        counts.assign(base="previous", denominator=before),
-        counts.assign(base="first", denominator=entered),
+        onward.assign(numerator=onward["passed"], denominator=onward["came"]),
+        table.assign(base="first", numerator=table["units"], denominator=everyone),
     ]
-    table = pd.concat(parts).dropna(subset="denominator").rename(columns={"units": "numerator"})
     # Back to the sequence of groups; within each by step, base `previous` before `first`.
-    table = table.sort_index(kind="stable").reset_index(drop=True).astype({"denominator": "int64"})
-    judged = with_rates(table, rules).assign(method="wilson", mature_only=mature)
-    certain = (judged["step"] == 1) & (judged["reason"] == "")
-    judged.loc[certain, ["low", "high"]] = 1.0
-    judged.loc[judged["step"] == 1, "method"] = "definition"
+    table = pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+    judged = with_rates(table.astype({"numerator": "int64", "denominator": "int64"}), rules)
+    judged = judged.assign(method="wilson", mature_only=mature)
+    if not journeys.funnel.open:
+        certain = (judged["step"] == 1) & (judged["reason"] == "")
+        judged.loc[certain, ["low", "high"]] = 1.0
+        judged.loc[judged["step"] == 1, "method"] = "definition"
     columns = "group step name base numerator denominator rate low high level method mature_only reason"
     return judged[columns.split()]
 
@@ -257,12 +261,14 @@ def step_table(journeys: Journeys, by: str | None, *, step: int, base: Base, rul
     ------
     ConfigError : there is no such column, step or base.
     """
-    before = base_of(journeys, step, base)
-    counts = journeys.counts(by, mature_only=closed_only(journeys, rules))
-    wide = {number: part.reset_index(drop=True) for number, part in counts.groupby("step")}
-    return pd.DataFrame(
-        {"group": wide[step]["group"], "numerator": wide[step]["units"], "denominator": wide[before]["units"]}
-    )
+    base_of(journeys, step, base)
+    table = journeys.passages(by, mature_only=closed_only(journeys, rules))
+    mine = table[table["step"] == step].reset_index(drop=True)
+    if base == "previous":
+        return mine[["group", "passed", "came"]].set_axis(["group", "numerator", "denominator"], axis=1)
+    first = table[table["step"] == 1].reset_index(drop=True)
+    entered = mine["entered"] if journeys.funnel.open else first["units"]
+    return pd.DataFrame({"group": mine["group"], "numerator": mine["units"], "denominator": entered})
 
 
 def base_of(journeys: Journeys, step: int, base: Base) -> int:
@@ -280,4 +286,4 @@ def base_of(journeys: Journeys, step: int, base: Base) -> int:
         )  # fmt: skip
     if base not in ("previous", "first"):
         raise ConfigError("There is no such base.", where="base", found=base, allowed="previous, first")
-    return step - 1 if base == "previous" else 1
+    return int(previous_steps(journeys.funnel)[step - 1]) if base == "previous" else 1

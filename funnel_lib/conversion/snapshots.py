@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.conditions import plain
-from funnel_lib.conversion.feeder import microseconds
+from funnel_lib.conversion.engine.plan import MISSING
+from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys, UnmatchedStep, as_times, refuse_own
-from funnel_lib.conversion.kernel import MISSING
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError, DataError, choices, nearest
 from funnel_lib.periods import Period

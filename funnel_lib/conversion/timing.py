@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
-from funnel_lib.conversion.feeder import microseconds
+from funnel_lib.conversion.engine.plan import MISSING
+from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.kernel import MISSING
 from funnel_lib.conversion.rates import TOO_FEW, closed_only, with_rates
 from funnel_lib.errors import ConfigError
 

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from funnel_lib.definition import Language
 from funnel_lib.errors import ConfigError
+from funnel_lib.notation import Language
 from funnel_lib.reporting.markup import LANGUAGES, fragment, style_sheet
 from funnel_lib.reporting.parts import (
     Card,

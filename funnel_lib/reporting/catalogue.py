@@ -16,7 +16,7 @@ from babel.messages.catalog import Message as Entry
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 
 LIBRARY = Path(__file__).resolve().parent.parent
 CHINESE = Path(__file__).resolve().parent / "locale" / "zh.po"

@@ -13,7 +13,7 @@ from typing import Literal
 
 from babel.numbers import get_currency_precision
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.reporting.values import (
     NOTHING,
     WORDS,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from funnel_lib.config import Report, Workbook
-from funnel_lib.definition import Language, text
+from funnel_lib.notation import Language, text
 from funnel_lib.reporting.markup import document
 from funnel_lib.reporting.parts import Fact, Link
 from funnel_lib.reporting.render import PageFacts

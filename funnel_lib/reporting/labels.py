@@ -12,7 +12,7 @@ from babel.dates import format_date
 from babel.lists import format_list
 from markupsafe import Markup, escape
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.periods import Period
 from funnel_lib.reporting.values import LOCALES, Form, Number, Value, unbroken
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.reporting.wording import Say, Text, Value, plain
 
 FOLDER = Path(__file__).resolve().parent / "template"

@@ -12,7 +12,7 @@ from typing import Any
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import Report, Workbook
-from funnel_lib.definition import Language, text
+from funnel_lib.notation import Language, text
 from funnel_lib.periods import Period
 from funnel_lib.reporting.index import index_names
 from funnel_lib.reporting.labels import Day, Name, Span

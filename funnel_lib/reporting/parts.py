@@ -10,8 +10,8 @@ from xml.etree.ElementTree import ParseError, fromstring
 
 from markupsafe import Markup, escape
 
-from funnel_lib.definition import Language
 from funnel_lib.errors import ConfigError
+from funnel_lib.notation import Language
 from funnel_lib.reporting.tables import Table
 from funnel_lib.reporting.wording import Number, Sentence, Text, Value, merged
 

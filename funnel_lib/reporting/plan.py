@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from funnel_lib.config import Report, Workbook
-from funnel_lib.definition import Language
 from funnel_lib.errors import ConfigError, DataError, choices
+from funnel_lib.notation import Language
 from funnel_lib.periods import ALLOWED, Period
 
 NOTEBOOKS: Mapping[Report, str] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.reporting import blocks
 from funnel_lib.reporting.blocks import MIME
 from funnel_lib.reporting.markup import FOLDER, document, fragment

@@ -21,15 +21,14 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
-from funnel_lib.definition import Language
 from funnel_lib.errors import ConfigError, choices
+from funnel_lib.notation import Language, guarded
 from funnel_lib.reporting.wording import Count, Day, Name, Ratio, Sentence, Text, Value, plain
 
 Tone = Literal["", "good", "bad", "noise", "open", "nil"]
 Look = Literal["", "seg", "heat"]
 Show = Callable[..., "Text | Cell"]
 Record = Mapping[str, Any]
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class Table:
                     ]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow([_guarded(title) for title in columns])
+        writer.writerow([guarded(title) for title in columns])
         writer.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()
 
@@ -227,7 +226,7 @@ def _numbers(values: Sequence[object], language: Language) -> dict[str, str]:
     if isinstance(value, Value) and (numbers := value.numbers()):
         return {part: _plain(number) for part, number in numbers.items() if part in ("", "low", "high")}
     if isinstance(value, Value | Sentence):
-        return {"": _guarded(plain(value, language))}
+        return {"": guarded(plain(value, language))}
     return {part: _plain(number) for part, number in zip(("", "low", "high"), (value, *values[1:]), strict=False)}
 
 
@@ -235,14 +234,9 @@ def _plain(value: object) -> str:
     if _missing(value):
         return ""
     if isinstance(value, bool | str):
-        return _guarded(str(value))
+        return guarded(str(value))
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real):
         return repr(float(value)) if math.isfinite(value) else ""
-    return value.isoformat() if isinstance(value, date) else _guarded(str(value))
-
-
-def _guarded(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return "'" + text if text.startswith(FORMULA) else text
+    return value.isoformat() if isinstance(value, date) else guarded(str(value))

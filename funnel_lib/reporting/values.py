@@ -13,7 +13,7 @@ from typing import Literal
 from babel.numbers import format_decimal, get_currency_name, get_currency_symbol
 from markupsafe import Markup, escape
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 
 Form = Literal["full", "value", "ci", "range", "span"]
 Number = float | int | None

@@ -17,7 +17,7 @@ from pkgutil import iter_modules
 
 import pandas as pd
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.reporting import blocks, plots, render, sections
 from funnel_lib.reporting.markup import LANGUAGES
 from funnel_lib.reporting.wording import Day, Rate, Say

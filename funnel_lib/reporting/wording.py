@@ -25,7 +25,7 @@ from typing import cast
 
 from markupsafe import Markup, escape
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.reporting import catalogue
 from funnel_lib.reporting.catalogue import placeholders, translations
 from funnel_lib.reporting.estimates import Count, Days, Money, Points, PValue, Rate, Ratio, Share

@@ -201,5 +201,8 @@ def _column(units: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 
 def _describes_journey(name: str) -> bool:
-    own = (UNIT, "depth", "mature_depth", "first_depth", FIRST_ENTRY, "last_entry", "matured")
+    own = (
+        UNIT, "session", "entry", "depth", "mature_depth", "first_depth", FIRST_ENTRY, "last_entry", "matured",
+        "reached", "mature_reached", "passed", "mature_passed",
+    )  # fmt: skip
     return name in own or (name.startswith("t_") and name[2:].isdigit())

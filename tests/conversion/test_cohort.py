@@ -107,6 +107,12 @@ def test_a_step_that_matches_nothing_is_refused_with_the_nearest_name(shop):
     assert "did you mean purchase?" in str(error.value.allowed)
 
 
+def test_a_step_that_matches_nothing_counts_zero_where_the_workbook_says_so(shop):
+    steps = [{"name": "visit", "event": "view"}, {"name": "buy", "event": "purchases"}]
+    book = {**BOOK, "funnel": {"steps": steps}, "rules": {"allow_unmatched": True}}
+    assert cohort(shop(book)).counts()["units"].tolist() == [2, 0]
+
+
 def test_a_step_without_events_in_the_period_only_counts_zero(shop):
     assert cohort(shop(period="2026-06")).counts()["units"].tolist() == [1, 0]
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel_lib import periods
-from funnel_lib.conversion import compiling
+from funnel_lib.conversion.engine import compiling
 from funnel_lib.conversion.journeys import Journeys, UnmatchedStep, journeys
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError, DataError
@@ -56,7 +56,7 @@ def test_counts_and_times_of_a_small_log():
     assert frame["mature_depth"].to_dict() == {"u": 3, "v": 2, "x": 0}
     assert frame["matured"].to_dict() == {"u": True, "v": True, "x": False}
     assert found.closed_until == day(2, 12)
-    assert found.set_aside == {"no_unit": 0, "no_time": 0}
+    assert found.set_aside == {"no_unit": 0, "no_time": 0, "impossible_time": 0}
 
 
 def test_frame_has_its_types():
@@ -171,9 +171,9 @@ def test_rows_without_unit_or_time_are_set_aside_and_counted():
         warnings.simplefilter("error")
         found = journeys(events, Funnel(steps=[Step("a", event="A")], window="7d"))
     # The row of the event "other" matches no step: it is not counted.
-    assert found.set_aside == {"no_unit": 2, "no_time": 0}
+    assert found.set_aside == {"no_unit": 2, "no_time": 0, "impossible_time": 0}
     found = journeys(events, Funnel(steps=[Step("a", event="A"), Step("b", event=["B", "A"])]))
-    assert found.set_aside == {"no_unit": 2, "no_time": 2}
+    assert found.set_aside == {"no_unit": 2, "no_time": 2, "impossible_time": 0}
     assert counted(found) == [1, 0]
 
 

@@ -14,7 +14,7 @@ import nbformat
 import pandas as pd
 
 from funnel_lib.config import Workbook, parse
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.reporting import blocks, index, render
 from funnel_lib.reporting.blocks import (
     Block,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -44,6 +44,9 @@ class _Step:
     low: float
     high: float
     target: float
+    came: int  # units at the required step before
+    passed: int  # of them, those who went on
+    optional: bool
 
     @property
     def verdict(self) -> Verdict | None:
@@ -55,20 +58,22 @@ class _Step:
 
 def funnel(
     rates: pd.DataFrame, words: Words = ENGLISH, *, targets: Mapping[str, float] | None = None,
-    width: int | None = None, ax: Axes | None = None,
+    optional: Collection[str] = (), width: int | None = None, ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
     """Draw how many units reached each step, how many left, and the rates against their targets.
 
     Parameters
     ----------
     rates
-        Columns `group` (one group only), `step`, `name`, `base` (previous, first), `numerator`, `rate`,
-        `low`, `high`; rates are missing where there were too few.
+        Columns `group` (one group only), `step`, `name`, `base` (previous, first), `numerator`, `denominator`,
+        `rate`, `low`, `high`; rates are missing where there were too few.
     words
         Language, and the titles of the steps.
     targets
         Step name to the wanted share of the previous step; drawn as a tick on the bar and as a gap in
         percentage points beside it. Without targets the shares themselves are drawn beside the bars.
+    optional
+        Names of the steps that may be skipped: nobody is lost before them.
     width
         CSS pixels; 328 is the layout of a phone. Without it, the width of `ax`, or of a notebook.
     ax
@@ -89,28 +94,32 @@ def funnel(
             "The funnel picture shows one group at a time.", found=", ".join(map(str, groups)),
             allowed="one group", do="Choose the rows of one group, or draw small_multiples.",
         )  # fmt: skip
-    steps = _steps(rates, words, targets or {})
+    steps = _steps(rates, words, targets or {}, optional)
     stage = Stage(ax, width)
     if not steps or not steps[0].count:
         return stage.nothing(words.nothing())
     return _beside(stage, steps, words) if stage.wide else _below(stage, steps, words)
 
 
-def _steps(rates: pd.DataFrame, words: Words, targets: Mapping[str, float]) -> list[_Step]:
+def _steps(
+    rates: pd.DataFrame, words: Words, targets: Mapping[str, float], optional: Collection[str]
+) -> list[_Step]:  # fmt: skip
     previous = {row.step: row for row in records(rates[rates["base"] == "previous"])}
     found: list[_Step] = []
     for row in records(rates[rates["base"] == "first"].sort_values("step")):
         count, of_previous = int(row.numerator), previous.get(row.step)
-        entered, before = (found[0].count, found[-1].count) if found else (count, count)
+        entered = int(row.denominator)
+        came, passed = (int(of_previous.denominator), int(of_previous.numerator)) if of_previous else (count, count)
         target = float(targets.get(str(row.name), _NAN)) if found else _NAN
         found.append(
             _Step(
                 number=len(found) + 1, title=words.title(row.name), count=count,
-                share=count / max(entered, 1), target=target, aim=target * before / max(entered, 1),
+                share=count / max(entered, 1), target=target, aim=target * came / max(entered, 1),
                 around=(float(row.low), float(row.high)) if found else (_NAN, _NAN),
                 rate=float(of_previous.rate) if of_previous else _NAN,
                 low=float(of_previous.low) if of_previous else _NAN,
                 high=float(of_previous.high) if of_previous else _NAN,
+                came=came, passed=passed, optional=str(row.name) in optional,
             )
         )  # fmt: skip
     return found
@@ -140,7 +149,7 @@ def _beside(stage: Stage, steps: Sequence[_Step], words: Words) -> Axes:
         _title(stage, step, y, start)
         _count(stage, step, bars, y, told - 14, words)
         if step.number < len(steps):
-            long, short = _lost(step, steps[step.number], words)
+            long, short = _lost(steps[step.number], words)
             stage.write(start + 9, y + 35, long if start + 9 + extent(long) <= told - 14 else short)
         if step.number > 1:
             _mark(scale, step, y, gaps)
@@ -180,7 +189,7 @@ def _below(stage: Stage, steps: Sequence[_Step], words: Words) -> Axes:
             y = _pair(stage, y + 1, *row)
             marks.append((step, y - 4))
         if step.number < len(steps):
-            y = stage.lines(0, y + 16, wrap(_lost(step, steps[step.number], words)[0], right, lines=2))
+            y = stage.lines(0, y + 16, wrap(_lost(steps[step.number], words)[0], right, lines=2))
         y += 20
     for place in places:
         stage.rule([0, right], [place, place], color="track", thick=14)
@@ -270,10 +279,12 @@ def _slots(step: _Step, bars: Panel, limit: float, need: float) -> Iterator[tupl
                 yield left + 9, inside
 
 
-def _lost(step: _Step, after: _Step, words: Words) -> tuple[str, str]:
-    """Return how many left after the step, at length and in short."""
-    gone = step.count - after.count
-    return words.lost(gone, gone / step.count if step.count else _NAN), f"↓ {words.count(gone)}"
+def _lost(after: _Step, words: Words) -> tuple[str, str]:
+    """Return how many left before the step, at length and in short; nothing where it may be skipped."""
+    if after.optional:
+        return "", ""
+    gone = after.came - after.passed
+    return words.lost(gone, gone / after.came if after.came else _NAN), f"↓ {words.count(gone)}"
 
 
 def _rate_cells(step: _Step, words: Words) -> list[Cell]:

@@ -14,7 +14,7 @@ from datetime import date
 
 from babel.dates import format_date
 
-from funnel_lib.definition import Language
+from funnel_lib.notation import Language
 from funnel_lib.reporting.estimates import Count, Points, Rate, Share
 from funnel_lib.reporting.labels import tidy
 from funnel_lib.reporting.plots.stage import Verdict

@@ -8,7 +8,7 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import CaseStudy
-from funnel_lib.definition import text
+from funnel_lib.notation import text
 from funnel_lib.optimisation.case import CaseResult
 from funnel_lib.optimisation.finding import OTHERS
 from funnel_lib.reporting import blocks, plots

@@ -9,8 +9,8 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import CaseStudy
-from funnel_lib.definition import text
 from funnel_lib.errors import ConfigError
+from funnel_lib.notation import text
 from funnel_lib.optimisation.case import CaseResult, ChangeResult
 from funnel_lib.optimisation.experiments import Arm
 from funnel_lib.optimisation.policies import PolicyChange

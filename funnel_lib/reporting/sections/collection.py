@@ -8,7 +8,7 @@ import pandas as pd
 
 from funnel_lib.collection.quality import checks, coverage, event_reach, grade
 from funnel_lib.collection.scope import Scope
-from funnel_lib.definition import text
+from funnel_lib.notation import text
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Card, Figure, kpis, section, summary
 from funnel_lib.reporting.estimates import Count, Share

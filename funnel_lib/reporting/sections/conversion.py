@@ -44,7 +44,11 @@ def funnel(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block:
         "Whiskers = {level} Wilson interval, left out where they would be too short to see.",
         level=level_of(scope),
     )
-    svgs = plots.figure(lambda ax, width: plots.funnel(steps, words, targets=targets, ax=ax, width=width), alt=alt.text)
+    skipped = [step.name for step in scope.funnel.steps if step.optional]
+    svgs = plots.figure(
+        lambda ax, width: plots.funnel(steps, words, targets=targets, optional=skipped, ax=ax, width=width),
+        alt=alt.text,
+    )  # fmt: skip
     figure = Figure(svgs, alt, caption=ticked if targets else plain, table=_funnel_table(say, scope, steps))
     return section(
         "funnel", kicker=say("The funnel"), finding=finding, sub=_cohort(say, scope, journeys), parts=[figure]

@@ -11,8 +11,8 @@ import pandas as pd
 from funnel_lib.collection.quality import checks, grade
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import Report
-from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.definition import Language, text
+from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.notation import Language, text
 from funnel_lib.reporting import blocks
 from funnel_lib.reporting.blocks import Block, Fact, Grade
 from funnel_lib.reporting.estimates import Count, Days, Points, Rate, Share
@@ -20,6 +20,7 @@ from funnel_lib.reporting.labels import Day, Name, Span
 from funnel_lib.reporting.pages import report_title, segment_title
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.plots.words import Words
+from funnel_lib.reporting.sections.semantics import semantics, sequence
 from funnel_lib.reporting.wording import Say, Sentence
 
 
@@ -78,10 +79,11 @@ class Pass(NamedTuple):
 def passes(scope: Scope, steps: pd.DataFrame, group: str = "all") -> list[Pass]:
     """Return the steps after the first, from the rows of `rates` with base `previous`."""
     rows = steps[(steps["base"] == "previous") & (steps["group"] == group)]
-    names = scope.funnel.names
+    names, before = scope.funnel.names, previous_steps(scope.funnel)
     return [
         Pass(
-            row.step, row.name, scope.step_title(row.name), scope.step_title(names[row.step - 2]), row.denominator,
+            row.step, row.name, scope.step_title(row.name), scope.step_title(names[before[row.step - 1] - 1]),
+            row.denominator,
             row.numerator, row.rate, row.low, row.high, scope.workbook.targets.get(row.name),
         )
         for row in records(rows)
@@ -122,7 +124,13 @@ def level_of(scope: Scope) -> Share:
 
 def chart_words(scope: Scope, split: str | None = None) -> Words:
     """Return the words of pictures: the language, and what readers call the steps and the groups of `split`."""
-    titles = {name: scope.step_title(name) for name in scope.funnel.names}
+    say = Say(scope.language)
+    titles = {
+        step.name: say("{step} (optional)", step=scope.step_title(step.name)).text
+        if step.optional
+        else scope.step_title(step.name)
+        for step in scope.funnel.steps
+    }
     if split is not None:
         found = scope.workbook.segments[split]
         titles |= {name: scope.group_title(split, name) for name in (*found.groups, *found.titles, "other", "unknown")}
@@ -212,9 +220,8 @@ def definitions(scope: Scope) -> Block:
     )  # fmt: skip
     if window is not None:
         rate = say(
-            "People who reached {last} within {window} of {first} ÷ people whose {window} are over. Steps in order; "
-            "other "
-            "events in between are allowed.", last=last, window=window, first=first,
+            "People who reached {last} within {window} of {first} ÷ people whose {window} are over. {sequence}",
+            last=last, window=window, first=first, sequence=sequence(say, scope),
         )  # fmt: skip
     terms = [
         (
@@ -263,7 +270,7 @@ def method(scope: Scope) -> Block:
     notes = [
         (
             say("Funnel"),
-            [_semantics(say, scope)],
+            semantics(say, scope),
         ),
         (
             say("Recent people"),
@@ -285,21 +292,6 @@ def method(scope: Scope) -> Block:
         ),
     ]
     return blocks.method(notes)
-
-
-def _semantics(say: Say, scope: Scope) -> Sentence:
-    fingerprint = Name(scope.funnel.fingerprint)
-    if scope.funnel.snapshot is not None:
-        return say(
-            "The source tells how far each person got, not every event; a later step implies the earlier ones. "
-            "Definition {fingerprint}.",
-            fingerprint=fingerprint,
-        )
-    return say(
-        "Ordered steps. Any first-step event may start a chain; of the deepest chains the one completed "
-        "first counts, and of those the one entered last. Definition {fingerprint}.",
-        fingerprint=fingerprint,
-    )
 
 
 def _recent(say: Say, scope: Scope) -> Sentence:

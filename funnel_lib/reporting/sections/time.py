@@ -10,7 +10,7 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.incidents import incidents, weekly
-from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.journeys import Journeys, previous_steps
 from funnel_lib.conversion.timing import curve, time_to_convert
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
@@ -134,7 +134,7 @@ def weeks(scope: Scope, journeys: Journeys, by: str) -> Block:
         "Share who went on to {step}, by the week in which they were at {before}; each week is compared with all "
         "others, "
         "{n} comparisons, corrected", key="weeks", step=scope.step_title(scope.funnel.names[step - 1]),
-        before=scope.step_title(scope.funnel.names[step - 2]), n=len(found),
+        before=scope.step_title(scope.funnel.names[previous_steps(scope.funnel)[step - 1] - 1]), n=len(found),
     )  # fmt: skip
     figure = Figure(svgs, finding, caption=caption, table=_weeks_table(say, scope, shown, split))
     return section("weeks", kicker=kicker, finding=finding, sub=sub, parts=[figure])

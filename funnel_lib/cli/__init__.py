@@ -11,11 +11,13 @@ import signal
 import sys
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import lazy_loader
 import typer
 
+from funnel_lib.cli import funnels
+from funnel_lib.cli.options import WorkbookFile, argument, option
 from funnel_lib.errors import ConfigError, DataError, FunnelError, NothingToDo
 from funnel_lib.reporting import terminal
 
@@ -40,17 +42,6 @@ app = typer.Typer(
 )  # fmt: skip
 
 
-def _argument(text: str, **more: Any) -> Any:
-    return typer.Argument(help=text, show_default=False, **more)
-
-
-def _option(text: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, help=text, **more)
-
-
-WorkbookFile = Annotated[Path, _argument("The workbook file, such as params/education.yml.", metavar="WORKBOOK")]
-
-
 class Finished(Exception):  # noqa: N818 - not an error
     """A command has said everything and ends with an exit code of its own."""
 
@@ -73,9 +64,9 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, _option("Show the traceback of an error.", "--debug")] = False,
+    debug: Annotated[bool, option("Show the traceback of an error.", "--debug")] = False,
     version: Annotated[
-        bool, _option("Show the version and end.", "--version", is_eager=True, callback=_show_version)
+        bool, option("Show the version and end.", "--version", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
     """Turn raw exports into funnel reports.
@@ -86,8 +77,8 @@ def options(
 
 @app.command(epilog="Example: [bold]funnel new bakery[/] writes params/bakery.yml and data/raw/bakery/.")
 def new(
-    name: Annotated[str, _argument("A short name: letters, digits, - and _.")],
-    folder: Annotated[Path, _option("The project's folder.")] = Path(),
+    name: Annotated[str, argument("A short name: letters, digits, - and _.")],
+    folder: Annotated[Path, option("The project's folder.")] = Path(),
 ) -> None:
     """Write a new, commented workbook file and a folder for its exports."""
     file, raw = folder / "params" / f"{name}.yml", folder / "data" / "raw" / name
@@ -109,8 +100,8 @@ def new(
 
 @app.command(epilog="Example: [bold]funnel demo[/], then [bold]funnel collect params/education.yml[/].")
 def demo(
-    users: Annotated[int, _option("How many visitors.")] = 30_000,
-    seed: Annotated[int, _option("The only source of chance.")] = 20260101,
+    users: Annotated[int, option("How many visitors.")] = 30_000,
+    seed: Annotated[int, option("The only source of chance.")] = 20260101,
 ) -> None:
     """Write the demo's raw exports into data/raw/education/."""
     workbook, raw, truth = Path("params/education.yml"), Path("data/raw/education"), Path("data/truth/education.json")
@@ -163,15 +154,15 @@ def check(workbook: WorkbookFile) -> None:
 )
 def run(
     workbook: WorkbookFile,
-    report: Annotated[str | None, _option("Only this report, such as conversion.")] = None,
+    report: Annotated[str | None, option("Only this report, such as conversion.")] = None,
     period: Annotated[
-        str | None, _option("Only this period: 2026-05, 2026-W21, 2026-Q2, 2026-05-01..2026-05-15, latest or all.")
+        str | None, option("Only this period: 2026-05, 2026-W21, 2026-Q2, 2026-05-01..2026-05-15, latest or all.")
     ] = None,
-    segment: Annotated[str | None, _option("Only this segment: all, or split=group.")] = None,
-    language: Annotated[str | None, _option("Only this language: en or zh.")] = None,
-    workers: Annotated[int, _option("How many reports are made at a time.", min=1, max=64)] = 2,
-    force: Annotated[bool, _option("Make current reports again, too.", "--force")] = False,
-    as_json: Annotated[bool, _option("Print the result as JSON.", "--json")] = False,
+    segment: Annotated[str | None, option("Only this segment: all, or split=group.")] = None,
+    language: Annotated[str | None, option("Only this language: en or zh.")] = None,
+    workers: Annotated[int, option("How many reports are made at a time.", min=1, max=64)] = 2,
+    force: Annotated[bool, option("Make current reports again, too.", "--force")] = False,
+    as_json: Annotated[bool, option("Print the result as JSON.", "--json")] = False,
 ) -> None:
     """Make the reports that are not current and publish them with their catalogue."""
     with terminal.progress() as tell:
@@ -196,8 +187,12 @@ def status(workbook: WorkbookFile) -> None:
     terminal.states(runs.status(workbook))
 
 
+app.command("count", epilog=funnels.COUNT_EXAMPLE)(funnels.count)
+app.command("explain", epilog=funnels.EXPLAIN_EXAMPLE)(funnels.explain)
+
+
 @app.command(epilog="Example: [bold]funnel schema --out params/workbook.schema.json[/]")
-def schema(out: Annotated[Path | None, _option("Write into this file.", show_default=False)] = None) -> None:
+def schema(out: Annotated[Path | None, option("Write into this file.", show_default=False)] = None) -> None:
     """Give the JSON Schema of workbook files, for editors."""
     text = json.dumps(config.schema(), ensure_ascii=False, indent=1)
     if out is None:
@@ -245,7 +240,3 @@ def _exit_code() -> int:
         terminal.unexpected(fault)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    main()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel_lib.conversion import compiling, kernel
-from funnel_lib.conversion.kernel import FOREVER, MISSING, Settings
+from funnel_lib.conversion.engine import compiling, kernel
+from funnel_lib.conversion.engine.kernel import FOREVER, MISSING, Settings
 
 W = 10
 MANY = 3000 if "CI" in os.environ else 800  # random logs for each property

@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel_lib.conversion import compiling
-from funnel_lib.conversion.grouping import group
+from funnel_lib.conversion.engine import compiling
+from funnel_lib.conversion.engine.grouping import group
+from funnel_lib.conversion.engine.plan import Plan
+from funnel_lib.definition import Funnel, Step
+
+PLAIN = Plan(Funnel(steps=[Step("any")]))
 
 
 @pytest.fixture(params=["plain", "compiled"])
@@ -21,7 +25,7 @@ def grouped(units, at, masks, kind=None):
     """Group rows whose units come in chunks."""
     unit = pa.chunked_array(units)
     return group(
-        pa.table({"unit": unit, "at_us": pa.array(at, pa.int64()), "mask": pa.array(masks, kind or pa.uint8())})
+        pa.table({"unit": unit, "at_us": pa.array(at, pa.int64()), "mask": pa.array(masks, kind or pa.uint8())}), PLAIN
     )
 
 

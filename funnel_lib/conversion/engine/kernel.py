@@ -13,7 +13,7 @@ may start a chain if its time lies in the range of entries.
   can be taken together if rows can be assigned to them one to one (a bipartite matching).
 
 The functions are plain Python. `compiled()` hands the very same code to numba; small inputs run without it,
-so that they do not wait for numba to load. `python -m funnel_lib.conversion.kernel` compiles into numba's
+so that they do not wait for numba to load. `python -m funnel_lib.conversion.engine.kernel` compiles into numba's
 cache.
 """
 
@@ -23,21 +23,22 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from funnel_lib.conversion.compiling import jit, worth_compiling
+from funnel_lib.conversion.engine import single
+from funnel_lib.conversion.engine.compiling import jit, worth_compiling
+from funnel_lib.conversion.engine.plan import FOREVER, MISSING
 
 Times = npt.NDArray[np.int64]
 Levels = npt.NDArray[np.int8]
 Masks = npt.NDArray[np.integer[Any]]
-MISSING = -(2**63)
-FOREVER = 2**63 - 1
 MOST_STEPS = 62
 ROWS_PER_THREAD = 1_000_000
+# Numpy does in a second what plain Python does in so many.
+VECTORISED = 10
 
 
 class Settings(NamedTuple):
@@ -74,7 +75,7 @@ class Measured(NamedTuple):
     last_entry: Times
 
 
-def measure(bounds: Times, at: Times, masks: Masks, settings: Settings) -> Measured:
+def measure(bounds: Times, at: Times, masks: Masks, settings: Settings, *, brief: bool = False) -> Measured:
     """Return the journeys of all units.
 
     Parameters
@@ -83,6 +84,7 @@ def measure(bounds: Times, at: Times, masks: Masks, settings: Settings) -> Measu
     at : time of each row; within a unit not decreasing.
     masks : steps that each row matches, bit k-1 for step k.
     settings : see `Settings`.
+    brief : do not look for `first_depth` and for the times between entry and end; they may or may not be filled.
 
     Raises
     ------
@@ -95,27 +97,50 @@ def measure(bounds: Times, at: Times, masks: Masks, settings: Settings) -> Measu
     times = np.full((size, units), MISSING, dtype=np.int64)
     entries = np.full((2, units), MISSING, dtype=np.int64)
     out = levels, times, entries
-    if worth_compiling(len(at)):
-        workers = min(os.cpu_count() or 1, 1 + len(at) // ROWS_PER_THREAD)
-        with ThreadPoolExecutor(workers) as pool:
-            spans = pairwise(units * worker // workers for worker in range(workers + 1))
-            parts = [((*settings, *span), tuple(np.zeros((7, size + 2), dtype=np.int64))) for span in spans]
-            jobs = [pool.submit(compiled(), bounds, at, masks, *part, *out) for part in parts]
-            for job in jobs:
-                job.result()
+    if worth_compiling(len(at) // VECTORISED):
+        steps = np.empty(len(at), dtype=np.uint8)
+        found = compiled()["prepared"](bounds, at, masks, steps)
+        order = single.in_order(bounds, at, steps) if found == single.SHUFFLED else None
+        rows = (at, steps) if order is None else (at[order], steps[order])
+        if found == single.SEVERAL:
+            spread(compiled()["run_any"], (bounds, at, masks), settings, out)
+        else:
+            spread(compiled()["run"], (bounds, *rows), settings, out)
+    elif (steps_or_none := single.steps_of(masks)) is not None:
+        single.vectorised(bounds, at, steps_or_none, settings, out, brief=brief)
+    elif worth_compiling(len(at)):
+        spread(compiled()["run_any"], (bounds, at, masks), settings, out)
     else:  # lists: Python reads them several times faster than arrays
         work = tuple([0] * (size + 2) for _ in range(7))
-        run(bounds.tolist(), at.tolist(), masks.tolist(), (*settings, 0, units), work, *out)
+        run_any(bounds.tolist(), at.tolist(), masks.tolist(), (*settings, 0, units), work, *out)
     return Measured(levels[0], levels[1], levels[2], times, entries[0], entries[1])
 
 
+def spread(code: Callable[..., None], rows: tuple[Any, Any, Any], settings: Settings, out: Any) -> None:
+    """Run compiled code over all units, in threads where the input is large."""
+    units, size = len(rows[0]) - 1, settings.size
+    workers = min(os.cpu_count() or 1, 1 + len(rows[1]) // ROWS_PER_THREAD)
+    spans = [(units * worker // workers, units * (worker + 1) // workers) for worker in range(workers)]
+    parts = [((*settings, *span), tuple(np.zeros((7, size + 2), dtype=np.int64))) for span in spans]
+    if workers == 1:
+        code(*rows, *parts[0], *out)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for job in [pool.submit(code, *rows, *part, *out) for part in parts]:
+            job.result()
+
+
 @cache
-def compiled() -> Callable[..., None]:
-    """Return `run`, compiled by numba."""
-    return jit(_assign, _reach, _offer, _climb, run, names=globals())["run"]
+def compiled() -> dict[str, Callable[..., Any]]:
+    """Return `run_any` and `single.run`, compiled by numba."""
+    made = jit(_assign, _reach, _offer, _climb, run_any, names=globals())
+    plain = (
+        single.prepared, single.ascend, single.onward, single.run, single.rise, single.least, single.count
+    )  # fmt: skip
+    return made | jit(*plain, names=vars(single))
 
 
-def run(
+def run_any(
     bounds: Sequence[int],
     at: Sequence[int],
     masks: Sequence[int],
@@ -240,9 +265,7 @@ def _assign(first: int, step: int, masks: Sequence[int], low: int, high: int, sc
 
 
 if __name__ == "__main__":
-    from funnel_lib.conversion import grouping
-
-    compiled()
     for kind in (np.uint8, np.int64):
-        measure(np.array([0, 1]), np.array([0]), np.array([1], dtype=kind), Settings(1))
-    grouping.load()
+        for mask in (1, 3):
+            compiled()
+            measure(np.array([0, 1]), np.array([0]), np.array([mask], dtype=kind), Settings(2))
