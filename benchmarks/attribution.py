@@ -1,0 +1,280 @@
+"""Why a rate moved, since when, and who gets the credit: do these promises hold, and how fast are they?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmarks.tables import markdown
+from funnel_lib.config import Rules
+from funnel_lib.conversion.attribution import MODELS, attribute
+from funnel_lib.conversion.changepoint import changes
+from funnel_lib.conversion.decomposition import by_step, decompose, explain_change
+from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.paths import Paths, paths
+from funnel_lib.definition import Funnel, Step
+
+AB = Funnel(steps=[Step("A", event="A"), Step("B", event="B")], window=timedelta(days=14))
+Rng = np.random.Generator
+Floats = npt.NDArray[np.float64]
+TEXT = """## Why a rate moved: mix and rate
+
+Two periods of {units:,} units each, drawn anew {trials:,} times: how often the 95 % interval holds the true part (of
+the whole, and of the groups), and how often a part is called clear, after adjustment, where truly there is none.
+
+{parts}
+How often `explain_change` calls any of four dimensions clear where nothing at all changed, and where every group's odds
+fell alike (no dimension explains that).
+
+{explained}
+## Since when: change points
+
+Share of series in which a change is found, of {series:,} each; where there is one, also the share of intervals that
+hold the true day, and the median distance from it in days. *Drift* is the standard deviation of a daily noise (logit),
+*memory* its autocorrelation; a *step* of logits lasts to the end, or for *spell* days.
+
+{days}
+## Who gets the credit
+
+Paths of a known Markov chain: share of 95 % intervals that hold the true share of removal effects, and of last touch.
+
+{credit}
+From {touches:,} touches and {conversions:,} conversions with text ids:
+
+{speed}"""
+
+
+def report(trials: int = 800) -> str:
+    """Simulate everything; return a section of docs/statistics.md."""
+    units, series, touches, conversions = 6000, max(20, trials // 5), 4_000_000, 300_000
+    return TEXT.format(
+        units=units, trials=trials, series=series, touches=touches, conversions=conversions,
+        parts=markdown(parts(trials, np.random.default_rng(11), units)),
+        explained=markdown(explained(max(20, trials // 4), np.random.default_rng(12), units)),
+        days=markdown(days(series, np.random.default_rng(13))),
+        credit=markdown(credit(max(20, trials // 4), np.random.default_rng(14))),
+        speed=markdown(speed(touches, conversions, np.random.default_rng(15))),
+    )  # fmt: skip
+
+
+PERIODS: Mapping[str, tuple[list[float], list[float], list[float], list[float]]] = {
+    "nothing changed": ([0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.3, 0.2, 0.1], [0.3, 0.2, 0.1]),
+    "only the mix": ([0.5, 0.3, 0.2], [0.3, 0.3, 0.4], [0.3, 0.2, 0.1], [0.3, 0.2, 0.1]),
+    "only one rate": ([0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.3, 0.2, 0.1], [0.25, 0.2, 0.1]),
+    "rare events": ([0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.02, 0.01, 0.005], [0.015, 0.01, 0.005]),
+    "all fell, total rose": ([0.8, 0.2], [0.5, 0.5], [0.02, 0.10], [0.018, 0.09]),
+    "a new group": ([0.7, 0.3, 0.0], [0.5, 0.3, 0.2], [0.3, 0.2, 0.0], [0.3, 0.2, 0.1]),
+}
+
+
+def parts(trials: int, rng: Rng, units: int = 6000) -> pd.DataFrame:
+    """Coverage and false alarms of the mix and rate parts."""
+    rows = []
+    for name, (w0, w1, r0, r1) in PERIODS.items():
+        truth = _truth(*(np.array(part) for part in (w0, w1, r0, r1)))
+        held: list[list[bool]] = []
+        clear, reversed_ = np.zeros(3), 0
+        for _ in range(trials):
+            before, now = (_units(w, r, units, rng) for w, r in ((w0, r0), (w1, r1)))
+            found = decompose(now, before, "group", step=2, rules=Rules(), rng=rng, draws=500)
+            whole = (found.mix, found.rate, found.turnover)
+            groups = found.frame.set_index("group").reindex([f"g{place}" for place in range(len(w0))])
+            inside = [part.low <= true <= part.high for part, true in zip(whole[:2], truth.sum(axis=1), strict=False)]
+            for part, true in zip(("mix", "rate"), truth, strict=False):
+                low, high = groups[f"{part}_low"].to_numpy(), groups[f"{part}_high"].to_numpy()
+                inside.append(
+                    float(((low <= true) & (true <= high))[low < high].mean()) if (low < high).any() else np.nan
+                )
+            held.append(inside)
+            clear += [part.clear for part in whole]
+            reversed_ += found.reversal_clear
+        covered = dict(
+            zip(
+                ("mix held", "rate held", "groups: mix held", "groups: rate held"),
+                np.nanmean(held, axis=0),
+                strict=True,
+            )
+        )
+        rows.append({
+            "truth": name, **covered, "mix clear": clear[0] / trials, "rate clear": clear[1] / trials,
+            "turnover clear": clear[2] / trials, "reversal warned": reversed_ / trials,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def explained(trials: int, rng: Rng, units: int = 6000) -> pd.DataFrame:
+    """False alarms of explain_change and by_step over four dimensions without meaning."""
+    rows = []
+    for name, after in (("nothing changed", 0.2), ("all odds fell alike", 0.15)):
+        found, steps = np.zeros(3), 0
+        for _ in range(trials):
+            sides = [_noise(rate, units, rng) for rate in (0.2, after)]
+            table = explain_change(sides[1], sides[0], ["d2", "d4", "d8", "d16"], step=2, rules=Rules(), rng=rng)
+            found += [table["clear"].any(), table["spread_clear"].any(), (table["clear"] | table["spread_clear"]).any()]
+            steps += bool(by_step(sides[1], sides[0], rules=Rules(), rng=rng, draws=500)["clear"].any())
+        shares = dict(zip(("mix clear", "spread clear", "either"), found / trials, strict=True))
+        rows.append({"truth": name, **shares, "by_step clear": steps / trials})
+    return pd.DataFrame(rows)
+
+
+SERIES: list[dict[str, float]] = [
+    {"days": 28}, {"days": 60}, {"days": 120, "weekend": 0.5}, {"days": 60, "units": 10, "rate": 0.05},
+    {"days": 60, "drift": 0.2}, {"days": 120, "drift": 0.2, "weekend": 0.5},
+    {"days": 60, "drift": 0.2, "memory": 0.3}, {"days": 120, "drift": 0.2, "memory": 0.3},
+    {"days": 60, "drift": 0.2, "memory": 0.6}, {"days": 120, "drift": 0.2, "memory": 0.6},
+    {"days": 60, "step": -0.2}, {"days": 60, "step": -0.4}, {"days": 120, "step": -0.2, "weekend": 0.5},
+    {"days": 60, "step": -0.4, "drift": 0.2}, {"days": 120, "step": -0.4, "drift": 0.2, "memory": 0.3},
+    {"days": 120, "step": -0.4, "spell": 7}, {"days": 120, "step": -0.4, "spell": 30},
+]  # fmt: skip
+
+
+def days(trials: int, rng: Rng) -> pd.DataFrame:
+    """False alarms, power and intervals of the change points."""
+    rows = []
+    for told in SERIES:
+        one = {
+            "days": 60,
+            "units": 300,
+            "rate": 0.3,
+            "weekend": 0.0,
+            "drift": 0.0,
+            "memory": 0.0,
+            "step": 0.0,
+            "spell": 0.0,
+            **told,
+        }
+        found, more, held, far = 0, 0, [], []
+        for _ in range(trials):
+            table, day = _series(one, rng)
+            frame = changes(table, rules=Rules(), rng=rng, draws=199).frame
+            found, more = found + (len(frame) > 0), more + (len(frame) > 1)
+            if one["step"] and len(frame):
+                nearest = frame.iloc[(frame["day"] - day).abs().argsort().iloc[0]]
+                held.append(nearest["day_low"] <= day <= nearest["day_high"])
+                far.append(abs((nearest["day"] - day).days))
+        rows.append({
+            **one, "found": found / trials, "more than one": more / trials,
+            "day held": np.mean(held) if held else np.nan, "days off": float(np.median(far)) if far else np.nan,
+        })  # fmt: skip
+    return pd.DataFrame(rows).astype({"days": int, "units": int, "spell": int})
+
+
+def credit(trials: int, rng: Rng) -> pd.DataFrame:
+    """Coverage of the shares' intervals, for paths of a known chain."""
+    chain = np.array([
+        [0.30, 0.15, 0.05, 0.10, 0.40], [0.10, 0.30, 0.10, 0.05, 0.45], [0.15, 0.10, 0.20, 0.25, 0.30],
+        [0.50, 0.30, 0.20, 0.00, 0.00],
+    ])  # fmt: skip
+    true = _chain_truth(chain)
+    rows = []
+    for number in (300, 1000, 10_000):
+        held: dict[str, list[float]] = {"markov": [], "last": []}
+        for _ in range(trials):
+            found = attribute(_walk(chain, number, rng), models=["markov", "last"], rules=Rules(), rng=rng, draws=500)
+            for model, inside in held.items():
+                part = found[found["model"] == model].sort_values("channel")
+                inside.append(float(((part["low"] <= true[model]) & (true[model] <= part["high"])).mean()))
+        rows.append({"paths": number, **{f"{model}: held": float(np.mean(inside)) for model, inside in held.items()}})
+    return pd.DataFrame(rows)
+
+
+def speed(touches: int, conversions: int, rng: Rng) -> pd.DataFrame:
+    """CPU seconds from touches to credits; text ids, twelve channels, 120 days."""
+    people, start = touches // 6, pd.Timestamp("2026-01-01", tz="UTC").as_unit("us")
+    names = np.array([f"channel {place:02d}" for place in range(12)])
+    frames = []
+    for size in (touches, conversions):
+        moments = start + pd.to_timedelta(rng.integers(0, 120 * 86_400_000, size), unit="ms")
+        ids = pd.Series(rng.integers(0, people, size)).astype("str")
+        frames.append(pd.DataFrame({"user_id": "user-" + ids, "ts": moments}))
+    seen = frames[0].assign(channel=pd.Series(names[rng.integers(0, 12, touches)], dtype="str"))
+    bought = frames[1].assign(value=rng.exponential(100, conversions))
+    spent: dict[str, float] = {}
+    begun = time.process_time()
+    found = paths(seen, bought, lookback=timedelta(days=30))
+    spent["paths"] = time.process_time() - begun
+    for model in MODELS:
+        begun = time.process_time()
+        attribute(found, models=[model], rules=Rules(), rng=rng)
+        spent[model] = time.process_time() - begun
+    begun = time.process_time()
+    attribute(found, rules=Rules(), rng=rng)
+    spent["all models"] = time.process_time() - begun
+    return pd.DataFrame({"what": list(spent), "paths": len(found.conversions), "CPU s": list(spent.values())})
+
+
+def _truth(w0: Floats, w1: Floats, r0: Floats, r1: Floats) -> Floats:
+    """The true parts (mix, rate) of each group."""
+    middle, both = (w0 @ r0 + w1 @ r1) / 2, (w0 > 0) & (w1 > 0)
+    return np.stack([both * (w1 - w0) * ((r0 + r1) / 2 - middle), both * (w0 + w1) / 2 * (r1 - r0)])
+
+
+def _units(shares: list[float], rates: list[float], units: int, rng: Rng) -> Journeys:
+    group = rng.choice(len(shares), units, p=shares)
+    passed = rng.random(units) < np.array(rates)[group]
+    return _journeys(passed, group=np.array([f"g{place}" for place in range(len(shares))])[group])
+
+
+def _noise(rate: float, units: int, rng: Rng) -> Journeys:
+    """Four columns without meaning, and one that matters (so that rates differ between groups)."""
+    matters = rng.integers(0, 2, units)
+    columns = {f"d{size}": rng.integers(0, size, units).astype(str) for size in (2, 8, 16)}
+    odds = rate / (1 - rate) * np.where(matters, 0.5, 1.5)
+    d4 = (matters + 2 * rng.integers(0, 2, units)).astype(str)
+    return _journeys(rng.random(units) < odds / (1 + odds), d4=d4, **columns)
+
+
+def _journeys(passed: npt.NDArray[np.bool_], **columns: object) -> Journeys:
+    frame = pd.DataFrame({"depth": (1 + passed).astype(np.int8), **columns})
+    frame["mature_depth"] = frame["first_depth"] = frame["depth"]
+    return Journeys(AB, frame, None, None)
+
+
+def _series(one: Mapping[str, float], rng: Rng) -> tuple[pd.DataFrame, pd.Timestamp]:
+    """A daily rate: weekends, drift with memory, and a step (or spell) at three fifths of the days."""
+    size, at = int(one["days"]), int(one["days"] * 0.6)
+    day = pd.date_range("2026-01-01", periods=size, unit="us")
+    weekend = day.day_of_week.to_numpy() >= 5
+    drift, memory = rng.normal(size=size), one["memory"]
+    for place in range(1, size):
+        drift[place] = memory * drift[place - 1] + np.sqrt(1 - memory**2) * drift[place]
+    logit = np.log(one["rate"] / (1 - one["rate"])) + one["weekend"] * weekend + one["drift"] * drift
+    logit[at : at + int(one["spell"]) if one["spell"] else size] += one["step"]
+    units = rng.poisson(one["units"] * np.where(weekend, 0.6, 1.0))
+    passed = rng.binomial(units, 1 / (1 + np.exp(-logit)))
+    return pd.DataFrame({"day": day, "numerator": passed, "denominator": units}), day[at]
+
+
+def _walk(chain: Floats, number: int, rng: Rng) -> Paths:
+    """Paths of a chain: rows are the channels, then the start; columns the channels, conversion, null."""
+    channels = len(chain) - 1
+    steps: list[int] = []
+    bounds, ends = [0], []
+    reach = chain.cumsum(axis=1)
+    for draws in rng.random((number, 60)):
+        state = channels
+        for draw in draws:
+            state = int(np.searchsorted(reach[state], draw))
+            if state >= channels:
+                break
+            steps.append(state)
+        bounds.append(len(steps))
+        ends.append(state == channels)
+    won = np.array(ends, dtype=np.float64)
+    return Paths(tuple("abc"), np.array(steps), np.array(bounds), won, won, 1 - won)
+
+
+def _chain_truth(chain: Floats) -> dict[str, Floats]:
+    channels = len(chain) - 1
+    inverse = np.linalg.inv(np.eye(channels) - chain[:channels, :channels])
+    visits, last = chain[channels, :channels] @ inverse, chain[:channels, channels]
+    effect = visits / np.diagonal(inverse) * (inverse @ last)
+    return {"markov": effect / effect.sum(), "last": visits * last / (visits * last).sum()}
+
+
+__all__ = ["credit", "days", "explained", "parts", "report", "speed"]

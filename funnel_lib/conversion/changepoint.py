@@ -1,0 +1,349 @@
+"""Since when a rate is another one, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta, tzinfo
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from funnel_lib.config import Rules
+from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.rates import TOO_FEW, Base, base_of, closed_only, differences, wilson
+from funnel_lib.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Rng = np.random.Generator
+CHANGES = ["day", "day_low", "day_high", "rate_before", "rate_after", "difference", "low", "high", "p", "p_adjusted"]
+LEVELS = ["start", "end", "numerator", "denominator", "rate", "low", "high"]
+FEWEST_DAYS, LONGEST_SPELL = 14, 28
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The days since when a rate is another one.
+
+    `frame` has one row per change, oldest first: `day` (the first of the new level) with its interval `day_low` to
+    `day_high`; `rate_before, rate_after` of the levels that it separates; their `difference, low, high`; `p`, and
+    `p_adjusted` for the number of stretches searched. `levels` has one row per level: `start, end` (days, both
+    included), counts, rate and interval. `p` is that of the likeliest change of the whole series, found or not.
+    `dispersion`: variance of long sums within the levels per binomial one, at least 1; intervals allow for it.
+    `weekdays`: their effects were removed. `reason`: `no_days, too_short, too_few, not_nested, no_variation` or None.
+    """
+
+    frame: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CHANGES))
+    levels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=LEVELS))
+    p: float = np.nan
+    dispersion: float = np.nan
+    weekdays: bool = False
+    reason: str | None = None
+
+
+def daily(
+    journeys: Journeys, *, step: int, base: Base = "previous", rules: Rules, zone: tzinfo | None = None
+) -> pd.DataFrame:
+    """Return a step's counts by the day on which units stood before it.
+
+    A fault acts on whoever stands before the step at that time, so units are dated by the step before (base `first`,
+    and the second step: by their first entry, with what they reached within one window of it). Where only closed
+    windows count, days end where all windows have closed. Who entered before the data begins is missing from the first
+    days of later steps, which so hold the quickest only: as many days as 95 % of units take to get there are left out.
+
+    Parameters
+    ----------
+    journeys : with times.
+    step, base : which rate, as in `compare`.
+    rules : whether only closed windows count.
+    zone : days are those of this zone; by default the period's, else UTC.
+
+    Returns
+    -------
+    Frame `day` (midnight, without zone)`, numerator, denominator`, one row per day, also those without units.
+
+    Raises
+    ------
+    ConfigError : there is no such step or base.
+    """
+    place = base_of(journeys, step, base)
+    zone = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
+    frame, limit = journeys.frame, journeys.closed_until
+    entry, at, depth = ("first_entry", "first_entry", "first_depth") if place == 1 else ("t_1", f"t_{place}", "depth")
+    there = frame[at].notna().to_numpy() & (frame[depth] >= place).to_numpy()
+    last = [journeys.period.last_day] if journeys.period else []
+    if limit is not None and closed_only(journeys, rules):
+        there &= (frame[entry] <= limit).to_numpy()
+        last.append(limit.astimezone(zone).date() - timedelta(days=1))
+    seen = frame[there]
+    days = pd.DatetimeIndex(seen[at]).tz_convert(zone).tz_localize(None).normalize().as_unit("us")
+    if len(days) == 0:
+        return pd.DataFrame({"day": days, "numerator": days.asi8, "denominator": days.asi8})
+    wait = np.quantile((seen[at] - seen[entry]).dt.total_seconds(), 0.95) / 86400
+    first = days.min() + pd.Timedelta(days=int(np.ceil(wait)))
+    span = pd.date_range(first, min([days.max(), *map(pd.Timestamp, last)]), unit="us")
+    row, passed = span.get_indexer(days), (seen[depth] >= step).to_numpy()
+    numerator, denominator = (np.bincount(row[kept], minlength=len(span)) for kept in ((row >= 0) & passed, row >= 0))
+    return pd.DataFrame({"day": span, "numerator": numerator, "denominator": denominator})
+
+
+def changes(counts: pd.DataFrame, *, rules: Rules, rng: Rng, shortest: int = 3, draws: int = 999) -> Changes:
+    """Search a daily rate for the days since when it is another one.
+
+    For every day the binomial likelihood ratio of "another level from here on" against "one level", and for every spell
+    of up to four weeks the score statistic of "another level in between". The largest of each, divided by what the
+    residuals' autocorrelation adds to the variance of long sums, is judged by permuting days among the same weekdays
+    (the smaller p counts double). So neither weekdays, nor more variance than a binomial's, nor neighbouring days that
+    resemble each other are taken for a change; slow drift may be. Where one is found, all sides are searched in turn
+    (binary segmentation), with p doubled at each depth. Weekday effects (on the logit) are removed from three weeks on.
+
+    The day's interval holds the days that the likelihood ratio cannot tell from the best: less than
+    `-2 ln(1 - sqrt(level))` below it (Hansen 2000), times the dispersion. The difference's interval is Newcombe's for
+    counts divided by the dispersion; being chosen as the largest, a barely clear difference is too large on average.
+
+    Parameters
+    ----------
+    counts : `day, numerator, denominator`, one row per day, as of `daily`; missing days are days without units.
+    rules : level and least numbers.
+    rng, draws : permutations; fewer are drawn where there is plainly nothing.
+    shortest : days that a level lasts at least. A single odd day is an incident, not a change.
+
+    Raises
+    ------
+    DataError : a column is missing.
+    """
+    missing = [name for name in ("day", "numerator", "denominator") if name not in counts]
+    if missing:
+        raise DataError("The daily counts lack a column.", found=list(counts), allowed=missing)
+    sums = counts.assign(day=pd.to_datetime(counts["day"])).groupby("day")[["numerator", "denominator"]].sum()
+    table = sums.asfreq("D", fill_value=0)
+    k, n = (table[name].to_numpy(dtype=np.float64) for name in table)
+    if reason := _unfit(k, n, shortest, rules):
+        return Changes(reason=reason)
+    weekday = pd.DatetimeIndex(table.index).day_of_week.to_numpy().astype(np.int64) * (len(k) >= 21)
+    found, whole = _segment(k, n, weekday, shortest, 1 - rules.level, draws, rng)
+    cuts = _settle(k, n, weekday, [cut for cut, _, _ in found], shortest)
+    beta, bounds, near = _weekdays(k, n, weekday, cuts), [0, *cuts, len(k)], []
+    residuals = _residuals(k, n, weekday, beta, cuts)
+    dispersion = max(1.0, float((residuals**2).sum()) / max(1, (residuals != 0).sum() - len(beta) - len(cuts)))
+    dispersion *= _memory(residuals, len(cuts) + 1)
+    for left, right in zip(bounds, bounds[2:], strict=False):
+        ratio = _scan(k[left:right], n[left:right], weekday[left:right], beta, shortest)
+        alike = np.flatnonzero(ratio >= ratio.max() + 2 * np.log(1 - np.sqrt(rules.level)) * dispersion)
+        near.append((left + alike[0] + 1, left + alike[-1] + 1))
+    levels = _levels(table, bounds, dispersion, rules)
+    frame = _frame(table.index, cuts, near, levels, dispersion, rules)
+    frame["p"], frame["p_adjusted"] = [p for _, p, _ in found], [p for _, _, p in found]
+    return Changes(frame[CHANGES], levels, whole, dispersion, bool(weekday.any()))
+
+
+def _unfit(k: Floats, n: Floats, shortest: int, rules: Rules) -> str | None:
+    """Return why nothing can be searched."""
+    if len(k) < max(FEWEST_DAYS, 2 * shortest):
+        return "too_short" if len(k) else "no_days"
+    if n.sum() < rules.min_units or k.sum() < rules.min_events:
+        return TOO_FEW
+    if (k > n).any():
+        return "not_nested"
+    return "no_variation" if k.sum() in (0, n.sum()) else None
+
+
+def _segment(
+    k: Floats, n: Floats, weekday: Ints, shortest: int, alpha: float, draws: int, rng: Rng
+) -> tuple[list[tuple[int, float, float]], float]:
+    """Return (first day of the new level, p, adjusted p) of each change, in order, and the whole series' p."""
+    beta, whole = _weekdays(k, n, weekday, []), np.nan
+    found, waiting = [], [(0, len(k), 0)]
+    while waiting:
+        left, right, depth = waiting.pop()
+        if right - left < max(FEWEST_DAYS, 2 * shortest):
+            continue
+        p, cuts = _likeliest(k[left:right], n[left:right], weekday[left:right], beta, shortest, draws, rng)
+        whole = p if depth == 0 else whole
+        if (adjusted := min(1.0, p * 2**depth)) < alpha:
+            places = [left + cut for cut in cuts]
+            found += [(place, p, adjusted) for place in places]
+            waiting += [(*ends, depth + 1) for ends in pairwise([left, *places, right])][::-1]
+    return sorted(found), whole
+
+
+def _likeliest(
+    k: Floats, n: Floats, weekday: Ints, beta: Floats, shortest: int, draws: int, rng: Rng
+) -> tuple[float, list[int]]:
+    """Return the p-value of the likelier of a lasting change and a spell, for both questions, and its cuts."""
+    tested = []
+    for spell, scan in enumerate((_scan, _spells)):
+        score = partial(scan, weekday=weekday, beta=beta, shortest=shortest)
+        ratio = score(k, n)
+        if (best := float(ratio.max(initial=-np.inf))) > 0:
+            first, more = divmod(int(ratio.argmax()), ratio.shape[-1] if spell else 1)
+            cuts = [first, first + more + shortest] if spell else [first + 1]
+            p = _chance(best / _lasting(k, n, weekday, beta, shortest, cuts), score, k, n, weekday, draws, rng)
+            tested.append((p, np.log(len(k)) * len(cuts) - best, cuts))
+    p, _, cuts = min(tested, default=(1.0, 0.0, []))
+    return min(1.0, 2 * p), cuts
+
+
+def _chance(
+    best: float, score: Callable[[Floats, Floats], Floats], k: Floats, n: Floats, weekday: Ints, draws: int, rng: Rng
+) -> float:
+    """Return the share of permutations that score as much; stops once ten did (Besag and Clifford 1991)."""
+    larger = done = 0
+    while done < draws and larger < 10:
+        size = min(100, draws - done)
+        order = _shuffled(weekday, size, rng)
+        ratios = score(k[order], n[order]).reshape(size, -1).max(axis=1)
+        larger, done = larger + int((ratios >= best - 1e-9).sum()), done + size
+    return (1 + larger) / (1 + done)
+
+
+def _shuffled(weekday: Ints, size: int, rng: Rng) -> Ints:
+    """Return so many arrangements of the days that keep each day's weekday."""
+    order = np.empty((size, len(weekday)), dtype=np.int64)
+    order[:, np.argsort(weekday, kind="stable")] = np.argsort(weekday + rng.random((size, len(weekday))), axis=1)
+    return order
+
+
+def _scan(k: Floats, n: Floats, weekday: Ints, beta: Floats, shortest: int) -> Floats:
+    """Return twice the log likelihood ratio of a change after each day but the last (last axis: days)."""
+    among = (weekday[:, None] == np.arange(len(beta))).astype(np.float64)
+    passed, seen = k.cumsum(axis=-1), (n[..., None] * among).cumsum(axis=-2)
+    one = _fit(passed[..., -1:], seen[..., -1:, :], beta)[1]
+    before = _fit(passed[..., :-1], seen[..., :-1, :], beta)[1]
+    after = _fit(passed[..., -1:] - passed[..., :-1], seen[..., -1:, :] - seen[..., :-1, :], beta)[1]
+    ratio = 2 * (before + after - one)
+    ratio[..., : shortest - 1] = ratio[..., ratio.shape[-1] - shortest + 1 :] = -np.inf
+    return np.asarray(ratio, dtype=np.float64)
+
+
+def _spells(k: Floats, n: Floats, weekday: Ints, beta: Floats, shortest: int) -> Floats:
+    """Return the score statistic of a spell at another level (last axes: its first day, its length less `shortest`)."""
+    days = k.shape[-1]
+    passed, seen = _sums(k.reshape(-1, days)[0], n.reshape(-1, days)[0], weekday, [])  # alike in every permutation
+    level = _fit(passed.sum(axis=1), seen, beta)[0]
+    p = 1 / (1 + np.exp(-(level + beta[weekday])))
+    start, length = np.arange(days)[:, None], np.arange(shortest, min(LONGEST_SPELL, days // 2) + 1)
+    allowed = (start >= shortest) & (start + length <= days - shortest)
+    end = np.minimum(start + length, days)
+    zero = np.zeros((*k.shape[:-1], 1))
+    gap, variance = (np.concatenate([zero, part.cumsum(axis=-1)], axis=-1) for part in (k - n * p, n * p * (1 - p)))
+    inside, beyond = (part[..., end] - part[..., start] for part in (variance, gap))
+    left = inside * (1 - inside / np.maximum(variance[..., -1:, None], 1e-9))
+    return np.where(allowed & (left > 1e-9), beyond**2 / np.maximum(left, 1e-9), -np.inf)
+
+
+def _fit(k: Floats, n: Floats, beta: Floats) -> tuple[Floats, Floats]:
+    """Return the level (logit) of k passed of n units, n by offset `beta` (last axis), and the log likelihood.
+
+    The likelihood is less a part that does not depend on the level.
+    """
+    total, expected = n.sum(axis=-1), n @ (1 / (1 + np.exp(-beta)))
+    level = np.log((k + 0.5) * (total - expected + 0.5) / ((expected + 0.5) * (total - k + 0.5)))
+    for _ in range(5):
+        p = 1 / (1 + np.exp(-(level[..., None] + beta)))
+        slope = (n * p * (1 - p)).sum(axis=-1)
+        level = level + np.clip((k - (n * p).sum(axis=-1)) / np.maximum(slope, 1e-9), -2, 2)
+    likelihood = level * k - (n * np.logaddexp(0, level[..., None] + beta)).sum(axis=-1)
+    likelihood = np.select([k <= 0, k >= total], [np.zeros_like(likelihood), -(n @ beta)], likelihood)
+    return np.clip(level, -20, 20), likelihood
+
+
+def _sums(k: Floats, n: Floats, weekday: Ints, cuts: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return passed and all units by level and weekday."""
+    days, level = np.arange(len(k)), np.zeros((len(cuts) + 1, int(weekday.max()) + 1))
+    passed, seen = level.copy(), level.copy()
+    place = (np.searchsorted(cuts, days, side="right"), weekday)
+    np.add.at(passed, place, k)
+    np.add.at(seen, place, n)
+    return passed, seen
+
+
+def _weekdays(k: Floats, n: Floats, weekday: Ints, cuts: Sequence[int]) -> Floats:
+    """Return each weekday's logit beside the levels that the cuts separate (both fitted in turn)."""
+    passed, seen = _sums(k, n, weekday, cuts)
+    level = np.zeros(len(cuts) + 1)
+    beta = _fit(passed.sum(axis=0), seen.T, level)[0]
+    for _ in range(8 if cuts else 0):
+        level = _fit(passed.sum(axis=1), seen, beta)[0]
+        beta = _fit(passed.sum(axis=0), seen.T, level)[0]
+    return beta
+
+
+def _settle(k: Floats, n: Floats, weekday: Ints, cuts: Sequence[int], shortest: int) -> list[int]:
+    """Return the cuts, each moved to where it fits best between its neighbours."""
+    settled = list(cuts)
+    for _ in range(2 if settled else 0):
+        beta = _weekdays(k, n, weekday, settled)
+        for place in range(len(settled)):
+            left, _, right = [0, *settled, len(k)][place : place + 3]
+            part = slice(left, right)
+            settled[place] = left + int(_scan(k[part], n[part], weekday[part], beta, shortest).argmax()) + 1
+    return settled
+
+
+def _residuals(k: Floats, n: Floats, weekday: Ints, beta: Floats, cuts: Sequence[int]) -> Floats:
+    """Return Pearson's residuals; 0 on days that tell nothing."""
+    passed, seen = _sums(k, n, weekday, cuts)
+    level = _fit(passed.sum(axis=1), seen, beta)[0][np.searchsorted(cuts, np.arange(len(k)), side="right")]
+    p = 1 / (1 + np.exp(-(level + beta[weekday])))
+    variance = n * p * (1 - p)
+    return np.divide(k - n * p, np.sqrt(variance), out=np.zeros_like(k), where=variance > 1e-9)
+
+
+def _memory(residuals: Floats, levels: int) -> float:
+    """Return by how much the variance of long sums exceeds that of independent days.
+
+    Autocorrelation a at lag 1 that falls by a factor f (from lag 1 to 2) per day gives `1 + 2 a / (1 - f)`; both lags
+    are corrected for the levels fitted. Where a lies within its noise, 1.
+    """
+    days = len(residuals)
+    power = max(float((residuals**2).sum()), 0.5 * days)  # far below a binomial's there is nothing to remember
+    one, two = (float((residuals[lag:] * residuals[:-lag]).sum()) / power for lag in (1, 2))
+    bias = (levels + 0.5) / days
+    one, two = one + bias * (1 + 2 * max(one, 0)), two + bias
+    return 1.0 if one < 1 / np.sqrt(days) else 1 + 2 * one / (1 - min(0.9, max(one, two / one)))
+
+
+def _lasting(k: Floats, n: Floats, weekday: Ints, beta: Floats, shortest: int, cuts: Sequence[int]) -> float:
+    """Return the memory beside the cuts; beside a single one and the best on each side: more changes are no memory."""
+    more = list(cuts)
+    for left, right in pairwise([0, *cuts, len(k)]) if len(cuts) == 1 else ():
+        if right - left > 2 * shortest + 1:
+            ratio = _scan(k[left:right], n[left:right], weekday[left:right], beta, shortest)
+            more.append(left + int(ratio.argmax()) + 1)
+    more.sort()
+    return _memory(_residuals(k, n, weekday, _weekdays(k, n, weekday, more), more), len(more) + 1)
+
+
+def _levels(table: pd.DataFrame, bounds: Sequence[int], dispersion: float, rules: Rules) -> pd.DataFrame:
+    starts = np.array(bounds[:-1])
+    sums = np.add.reduceat(table.to_numpy(dtype=np.int64), starts, axis=0)
+    low, high = wilson(sums[:, 0] / dispersion, sums[:, 1] / dispersion, rules.level)
+    rate = sums[:, 0] / np.where(sums[:, 1], sums[:, 1], np.nan)
+    columns = (table.index[starts], table.index[np.array(bounds[1:]) - 1], *sums.T, rate, low, high)
+    return pd.DataFrame(dict(zip(LEVELS, columns, strict=True)))
+
+
+def _frame(
+    index: pd.Index,
+    cuts: Sequence[int],
+    near: Sequence[tuple[int, int]],
+    levels: pd.DataFrame,
+    spread: float,
+    rules: Rules,
+) -> pd.DataFrame:
+    """Return one row per change: its day, and the levels on both sides of it."""
+    k, n = (levels[name].to_numpy(dtype=np.float64) / spread for name in ("numerator", "denominator"))
+    difference, low, high = differences(k[1:], n[1:], k[:-1], n[:-1], rules.level)
+    days = {
+        name: index[np.array(at, dtype=int)]
+        for name, at in zip(CHANGES, (cuts, *np.array(near).reshape(-1, 2).T), strict=False)
+    }
+    rate = levels["rate"].to_numpy()
+    return pd.DataFrame(
+        {**days, "rate_before": rate[:-1], "rate_after": rate[1:], "difference": difference, "low": low, "high": high}
+    )
