@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -28,30 +29,36 @@ from benchmarks.tables import markdown
 from funnel_lib.config import Rules
 from funnel_lib.conversion.change import mix, trend
 from funnel_lib.conversion.engine import kernel
+from funnel_lib.conversion.engine.local import LocalSource
 from funnel_lib.conversion.incidents import incidents
-from funnel_lib.conversion.journeys import Journeys, journeys
+from funnel_lib.conversion.journeys import Journeys, journeys, read
 from funnel_lib.conversion.rates import compare, rates
 from funnel_lib.conversion.timing import curve, time_to_convert
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.sample import write_events
 
 STEPS = ["page_view", "sign_up", "trial_lesson", "begin_checkout", "purchase"]
-FUNNEL = Funnel(steps=[Step(name, event=name) for name in STEPS], window=timedelta(days=14))
+FUNNEL = Funnel(steps=[Step(name, event=name) for name in STEPS], window=timedelta(days=7))
 Ids = Literal["number", "text"]
 TEXT = """# Benchmarks
 
 Written by `python -m benchmarks engine`. {machine}
 
-A funnel of five steps with a window of 14 days over events that `funnel_lib.sample.write_events` makes, as Parquet.
+A funnel of five steps with a window of 7 days over events that `funnel_lib.sample.write_events` makes, as Parquet.
 **Floor**: DuckDB scans, filters and aggregates the same three columns of the same files (per event name: rows,
-smallest and largest time, and a checksum of the units); no funnel can be faster. **Funnel**: `journeys()`, from the
-files to one row per unit with depth, all step times, entries and maturity. Medians of {repeat} runs, each in a
-process of its own, floor and funnel in turn. Compare the ratios; the seconds belong to this machine.
+smallest and largest time, and a checksum of the units); no funnel can be faster. **Counts**: how many units reach each
+step. **Journeys**: one row per unit with depth, all step times, entries, maturity and the channel of its entry, as a
+frame. **ClickHouse**: `windowFunnel` in chdb, counts only. Medians of {repeat} runs, each in a process of its own, all
+in turn. Compare the ratios; the seconds belong to this machine.
 
 ## Warm: libraries loaded, the kernel compiled
 
+CPU seconds as multiples of the floor's, and the most memory held (MB).
+
 {warm}
 ## Cold: a new process, from its start to its end
+
+Wall seconds.
 
 {cold}
 ## Every table of a report
@@ -72,9 +79,11 @@ def report(sizes: list[int], repeat: int) -> str:
                 files = Path(folder) / f"{events}-{ids}"
                 write_events(files, events=events, seed=1, ids=ids)
                 warm.append({"events": events, "units": ids, **_ratios(_runs(files, repeat, warm=True))})
-        smallest = Path(folder) / f"{min(sizes)}-text"
-        cold.append({"events": min(sizes), "units": "text", **_ratios(_runs(smallest, repeat, warm=False))})
-        tables, units = _tables(Path(folder) / f"{max(sizes)}-number")
+        for ids in ("number", "text"):
+            runs = _runs(Path(folder) / f"{min(sizes)}-{ids}", repeat, warm=False)
+            cold.append({"events": min(sizes), "units": ids, **{what: _middle(runs[what], "wall") for what in runs}})
+        middling = sorted(sizes)[min(1, len(sizes) - 1)]
+        tables, units = _tables(Path(folder) / f"{middling}-number")
     return TEXT.format(
         machine=_machine(), repeat=repeat, warm=markdown(pd.DataFrame(warm)), cold=markdown(pd.DataFrame(cold)),
         tables=markdown(tables), units=units,
@@ -90,14 +99,38 @@ def floor(files: Path) -> None:
     ).to_arrow_table()
 
 
-def funnel(files: Path) -> None:
-    """Make the journeys of all units."""
-    journeys(files / "*.parquet", FUNNEL)
+def counts(files: Path) -> None:
+    """Count how many units reach each step."""
+    reading = read(files / "*.parquet", FUNNEL)
+    LocalSource(files / "*.parquet", FUNNEL).tally(reading.plan, None, None)
+
+
+def whole(files: Path) -> None:
+    """Make the journeys of all units, with their channel."""
+    journeys(files / "*.parquet", FUNNEL, by=["channel"])
+
+
+def peer(files: Path) -> None:
+    """Count with ClickHouse's windowFunnel."""
+    import chdb
+
+    levels = ", ".join(f"event = '{name}'" for name in STEPS)
+    names = ", ".join(f"'{name}'" for name in STEPS)
+    chdb.query(
+        f"SELECT level, count() FROM (SELECT user_id, windowFunnel({FUNNEL.window_us})"
+        f"(toUInt64(toUnixTimestamp64Micro(ts)), {levels}) AS level FROM file('{files}/*.parquet') "
+        f"WHERE event IN ({names}) GROUP BY user_id) GROUP BY level ORDER BY level", "CSV",
+    )  # fmt: skip
+
+
+CALLS: dict[str, Callable[[Path], None]] = {"floor": floor, "counts": counts, "journeys": whole}
+if find_spec("chdb"):
+    CALLS["ClickHouse"] = peer
 
 
 def child(what: str, files: Path, *, warm: bool) -> None:
     """Measure one call in this process and print CPU, wall and peak memory."""
-    call: Callable[[Path], None] = {"floor": floor, "funnel": funnel}[what]
+    call = CALLS[what]
     if warm:
         with tempfile.TemporaryDirectory() as folder:
             write_events(Path(folder), events=1000, seed=0)
@@ -119,8 +152,8 @@ def _peak() -> float:
 
 
 def _runs(files: Path, repeat: int, *, warm: bool) -> dict[str, list[dict[str, float]]]:
-    turns = [{what: _child(what, files, warm=warm) for what in ("floor", "funnel")} for _ in range(repeat)]
-    return {what: [turn[what] for turn in turns] for what in ("floor", "funnel")}
+    turns = [{what: _child(what, files, warm=warm) for what in CALLS} for _ in range(repeat)]
+    return {what: [turn[what] for turn in turns] for what in CALLS}
 
 
 def _child(what: str, files: Path, *, warm: bool) -> dict[str, float]:
@@ -131,17 +164,15 @@ def _child(what: str, files: Path, *, warm: bool) -> dict[str, float]:
     return found if warm else {**found, "wall": time.perf_counter() - begun}
 
 
+def _middle(runs: list[dict[str, float]], name: str) -> float:
+    return statistics.median(run[name] for run in runs)
+
+
 def _ratios(runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:
-    middle = {
-        what: {name: statistics.median(run[name] for run in seen) for name in ("cpu", "wall", "peak")}
-        for what, seen in runs.items()
-    }
-    found: dict[str, float] = {}
-    for name, label in (("cpu", "CPU s"), ("wall", "wall s"), ("peak", "peak MB")):
-        found[f"floor {label}"], found[f"funnel {label}"] = middle["floor"][name], middle["funnel"][name]
-        if name != "peak":
-            found[f"{name} ratio"] = middle["funnel"][name] / middle["floor"][name]
-    return found
+    base = _middle(runs["floor"], "cpu")
+    found = {"floor, CPU s": base}
+    found |= {what: _middle(seen, "cpu") / base for what, seen in runs.items() if what != "floor"}
+    return found | {f"{what}, MB": _middle(seen, "peak") for what, seen in runs.items()}
 
 
 def _tables(files: Path) -> tuple[pd.DataFrame, int]:

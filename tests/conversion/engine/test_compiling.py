@@ -42,7 +42,7 @@ def test_compiled_functions_call_compiled_ones_and_the_plain_ones_stay_plain():
 def test_the_kernel_compiles_where_the_package_cannot_be_written_to(tmp_path, home_is_writable):
     copy = tmp_path / "funnel_lib"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "reporting", "collection"))
-    (copy / "conversion" / "__pycache__").write_text("")  # a file in its place: not even root can write there
+    (copy / "conversion" / "engine" / "__pycache__").write_text("")  # a file there: not even root can write
     home = tmp_path / "home"
     home.mkdir() if home_is_writable else home.write_text("")
     env = {
@@ -55,7 +55,7 @@ def test_the_kernel_compiles_where_the_package_cannot_be_written_to(tmp_path, ho
     command = [sys.executable, "-m", "funnel_lib.conversion.engine"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert any(home.rglob("kernel.run-*.nbi")) == home_is_writable
+    assert any(home.rglob("single.run-*.nbi")) == home_is_writable
 
 
 @pytest.mark.slow
@@ -69,8 +69,8 @@ def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
         kernel.compiled()
         for kind in (np.uint8, np.int64):
             kernel.measure(np.array([0, 1]), np.array([0]), np.array([1], dtype=kind), kernel.Settings(1))
-        for made in (kernel.compiled(),):
-            print(sum(made.stats.cache_misses.values()), sum(made.stats.cache_hits.values()) > 0)
+        used = [made for made in kernel.compiled().values() if made.signatures]
+        print(sum(sum(made.stats.cache_misses.values()) for made in used), len(used) > 0)
     """
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "True"]
