@@ -52,7 +52,7 @@ bench: setup  ## measure speed and memory
 lock: setup  ## renew requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
 	@printf '%s\n' 'axe-playwright-python>=0.1.4' 'playwright>=1.55' | $(BIN)/uv pip compile - --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements-browser.lock --constraint requirements.lock --python-version 3.11
-	@$(BIN)/uv pip compile pyproject.toml --extra databases --extra spark --extra engines --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements-engines.lock --constraint requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra collect --extra dask --extra databases --extra engines --extra notify --extra spark --extra tableau --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements-engines.lock --constraint requirements.lock
 
 clean:  ## remove the environment, the demo's data and its reports
 	@rm -rf .venv data/raw/education data/processed/education reports/education data/truth .mypy_cache .pytest_cache .ruff_cache

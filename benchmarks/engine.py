@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -28,11 +29,11 @@ import pandas as pd
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
 from funnel_lib.conversion.change import mix, trend
-from funnel_lib.conversion.engine import kernel
-from funnel_lib.conversion.engine.local import LocalSource
+from funnel_lib.conversion.engine import local
 from funnel_lib.conversion.incidents import incidents
 from funnel_lib.conversion.journeys import Journeys, journeys, read
 from funnel_lib.conversion.rates import compare, rates
+from funnel_lib.conversion.tallies import counted
 from funnel_lib.conversion.timing import curve, time_to_convert
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.sample import write_events
@@ -40,73 +41,116 @@ from funnel_lib.sample import write_events
 STEPS = ["page_view", "sign_up", "trial_lesson", "begin_checkout", "purchase"]
 FUNNEL = Funnel(steps=[Step(name, event=name) for name in STEPS], window=timedelta(days=7))
 Ids = Literal["number", "text"]
-TEXT = """# Benchmarks
+BIG = 200_000_000
+"""From here on only what has to run in bounded memory is measured, once: the floor and the counts."""
+TEXT = """## The funnel engine
 
-Written by `python -m benchmarks engine`. {machine}
+`python -m benchmarks engine --events {asked}`. {machine}
 
-A funnel of five steps with a window of 7 days over events that `funnel_lib.sample.write_events` makes, as Parquet.
-**Floor**: DuckDB scans, filters and aggregates the same three columns of the same files (per event name: rows,
-smallest and largest time, and a checksum of the units); no funnel can be faster. **Counts**: how many units reach each
-step. **Journeys**: one row per unit with depth, all step times, entries, maturity and the channel of its entry, as a
-frame. **ClickHouse**: `windowFunnel` in chdb, counts only. Medians of {repeat} runs, each in a process of its own, all
-in turn. Compare the ratios; the seconds belong to this machine.
+A funnel of five steps with a window of 7 days over events that `funnel_lib.sample.write_events` makes, as Parquet: one
+unit for about ten events. **Floor**: DuckDB scans, filters and aggregates the same three columns of the same files (per
+event name: rows, smallest and largest time, and a checksum of the units); no funnel can be faster. **Counts**: how
+many units reach each step. **Journeys**: one row per unit with depth, all step times, entries, maturity and the channel
+of its entry, part by part. **Frame**: the same as one sorted DataFrame. **ClickHouse**: `windowFunnel` in chdb, counts
+only. Medians of {repeat} runs, each in a process of its own, all in turn. Compare the ratios; the seconds belong to
+this machine.
 
-## Warm: libraries loaded, the kernel compiled
+### Warm: libraries and compiled code loaded, files in the system's cache
 
-CPU seconds as multiples of the floor's, and the most memory held (MB).
+CPU seconds as multiples of the floor's (in brackets: elapsed time likewise), and the most memory held.
 
 {warm}
-## Cold: a new process, from its start to its end
+{growth}
 
-Wall seconds.
+### Cold: a new process, from its start to its end
+
+Elapsed seconds, with all imports.
 
 {cold}
-## Every table of a report
+### Every table of a report
 
-From stored journeys of {units:,} units, without touching the events again, in seconds (wall):
+From stored journeys of {units:,} units, without touching the events again, in seconds (elapsed):
 
 {tables}"""
+COLD = """
+import sys
+from pathlib import Path
+files = Path(sys.argv[1])
+"""
+COLD_CALLS = {
+    "floor": "import duckdb; FLOOR",
+    "counts": f"""
+from funnel_lib.conversion.journeys import read
+from funnel_lib.conversion.tallies import counted
+from funnel_lib.definition import Funnel, Step
+funnel = Funnel(steps=[Step(name, event=name) for name in {STEPS}], window="7d")
+counted(read(files / "*.parquet", funnel)).counts()
+""",
+    "ClickHouse": "import chdb; PEER",
+}
 
 
 def report(sizes: list[int], repeat: int) -> str:
-    """Measure everything; return the text of docs/benchmarks.md."""
-    warm, cold = [], []
+    """Measure everything; return the engine's part of docs/benchmarks.md."""
+    warm, cold, spent = [], [], {}
     subprocess.run([sys.executable, "-m", "funnel_lib.conversion.engine"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         for events in sizes:
-            kinds: tuple[Ids, ...] = ("number", "text")
+            kinds: tuple[Ids, ...] = ("number", "text") if events < BIG else ("number",)
             for ids in kinds:
                 files = Path(folder) / f"{events}-{ids}"
                 write_events(files, events=events, seed=1, ids=ids)
-                warm.append({"events": events, "units": ids, **_ratios(_runs(files, repeat, warm=True))})
-        for ids in ("number", "text"):
-            runs = _runs(Path(folder) / f"{min(sizes)}-{ids}", repeat, warm=False)
-            cold.append({"events": min(sizes), "units": ids, **{what: _middle(runs[what], "wall") for what in runs}})
-        middling = sorted(sizes)[min(1, len(sizes) - 1)]
-        tables, units = _tables(Path(folder) / f"{middling}-number")
+                runs = _runs(files, repeat if events < BIG else 1, list(CALLS) if events < BIG else ["floor", "counts"])
+                warm.append({"events": f"{events:,}", "units": ids, **_ratios(runs)})
+                if ids == "number":
+                    spent[events] = _middle(runs["counts"], "cpu")
+                if events == sizes[0] or events == sizes[min(1, len(sizes) - 1)]:
+                    cold.append({"events": f"{events:,}", "units": ids, **_cold(files, repeat)})
+                if events >= BIG:
+                    shutil.rmtree(files)
+        tables, units = _tables(Path(folder) / f"{sorted(sizes)[min(1, len(sizes) - 1)]}-number")
     return TEXT.format(
-        machine=_machine(), repeat=repeat, warm=markdown(pd.DataFrame(warm)), cold=markdown(pd.DataFrame(cold)),
-        tables=markdown(tables), units=units,
+        asked=" ".join(map(str, sizes)), machine=_machine(), repeat=repeat, warm=markdown(pd.DataFrame(warm)),
+        cold=markdown(pd.DataFrame(cold)), growth=_growth(spent), tables=markdown(tables), units=units,
     )  # fmt: skip
+
+
+def _growth(spent: dict[int, float]) -> str:
+    """Return the exponent with which the counts' CPU time grows, fitted through all sizes."""
+    if len(spent) < 2:
+        return ""
+    exponent, _ = np.polyfit(np.log(list(spent)), np.log(list(spent.values())), 1)
+    low, high = min(spent), max(spent)
+    return f"Growth of the counts' CPU time from {low:,} to {high:,} events: events to the power of {exponent:.2f}."
 
 
 def floor(files: Path) -> None:
     """Scan, filter and aggregate the three columns that the funnel needs."""
+    duckdb.connect().sql(floor_query(files)).to_arrow_table()
+
+
+def floor_query(files: Path) -> str:
+    """Return what the floor asks DuckDB."""
     names = ", ".join(f"'{name}'" for name in STEPS)
-    duckdb.connect().sql(
+    return (
         f"SELECT event, count(*), min(ts), max(ts), bit_xor(hash(user_id)) FROM '{files}/*.parquet' "
         f"WHERE event IN ({names}) GROUP BY event"
-    ).to_arrow_table()
+    )
 
 
 def counts(files: Path) -> None:
     """Count how many units reach each step."""
-    reading = read(files / "*.parquet", FUNNEL)
-    LocalSource(files / "*.parquet", FUNNEL).tally(reading.plan, None, None)
+    counted(read(files / "*.parquet", FUNNEL))
 
 
-def whole(files: Path) -> None:
-    """Make the journeys of all units, with their channel."""
+def parts(files: Path) -> None:
+    """Make the journeys of all units, with their channel, part by part."""
+    for _ in read(files / "*.parquet", FUNNEL, by=["channel"]).parts():
+        pass
+
+
+def frame(files: Path) -> None:
+    """Make the journeys of all units, with their channel, as one frame."""
     journeys(files / "*.parquet", FUNNEL, by=["channel"])
 
 
@@ -114,29 +158,34 @@ def peer(files: Path) -> None:
     """Count with ClickHouse's windowFunnel."""
     import chdb
 
+    chdb.query(peer_query(files), "CSV")
+
+
+def peer_query(files: Path) -> str:
+    """Return what is asked of ClickHouse."""
     levels = ", ".join(f"event = '{name}'" for name in STEPS)
     names = ", ".join(f"'{name}'" for name in STEPS)
-    chdb.query(
+    return (
         f"SELECT level, count() FROM (SELECT user_id, windowFunnel({FUNNEL.window_us})"
         f"(toUInt64(toUnixTimestamp64Micro(ts)), {levels}) AS level FROM file('{files}/*.parquet') "
-        f"WHERE event IN ({names}) GROUP BY user_id) GROUP BY level ORDER BY level", "CSV",
-    )  # fmt: skip
+        f"WHERE event IN ({names}) GROUP BY user_id) GROUP BY level ORDER BY level"
+    )
 
 
-CALLS: dict[str, Callable[[Path], None]] = {"floor": floor, "counts": counts, "journeys": whole}
+CALLS: dict[str, Callable[[Path], None]] = {"floor": floor, "counts": counts, "journeys": parts, "frame": frame}
 if find_spec("chdb"):
     CALLS["ClickHouse"] = peer
 
 
-def child(what: str, files: Path, *, warm: bool) -> None:
-    """Measure one call in this process and print CPU, wall and peak memory."""
-    call = CALLS[what]
-    if warm:
-        with tempfile.TemporaryDirectory() as folder:
-            write_events(Path(folder), events=1000, seed=0)
-            kernel.compiled()
-            call(Path(folder))
-    wall, cpu = time.perf_counter(), time.process_time() if warm else 0.0  # cold: from the start of the process
+def child(what: str, files: Path) -> None:
+    """Measure one call in this process and print CPU, elapsed time and peak memory."""
+    call, rows = CALLS[what], local.TABLE_ROWS
+    with tempfile.TemporaryDirectory() as folder:
+        write_events(Path(folder), events=1000, seed=0)
+        local.TABLE_ROWS = -1  # the small log goes the way of large ones, so that its code is loaded
+        call(Path(folder))
+        local.TABLE_ROWS = rows
+    wall, cpu = time.perf_counter(), time.process_time()
     call(files)
     spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     print(json.dumps({**spent, "peak": _peak()}))
@@ -151,28 +200,45 @@ def _peak() -> float:
     return int(held.split()[1]) / 1024 if held else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _runs(files: Path, repeat: int, *, warm: bool) -> dict[str, list[dict[str, float]]]:
-    turns = [{what: _child(what, files, warm=warm) for what in CALLS} for _ in range(repeat)]
-    return {what: [turn[what] for turn in turns] for what in CALLS}
+def _runs(files: Path, repeat: int, calls: list[str]) -> dict[str, list[dict[str, float]]]:
+    turns = [{what: _child(what, files) for what in calls} for _ in range(repeat)]
+    return {what: [turn[what] for turn in turns] for what in calls}
 
 
-def _child(what: str, files: Path, *, warm: bool) -> dict[str, float]:
-    begun = time.perf_counter()
-    command = [sys.executable, "-m", "benchmarks.engine", what, str(files), "warm" if warm else "cold"]
+def _child(what: str, files: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.engine", what, str(files)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout)
-    return found if warm else {**found, "wall": time.perf_counter() - begun}
+    return found
+
+
+def _cold(files: Path, repeat: int) -> dict[str, float]:
+    """Return the elapsed seconds of new processes that import what they need, count, and end."""
+    found = {}
+    for what in [name for name in CALLS if name in COLD_CALLS]:
+        code = COLD + COLD_CALLS[what]
+        code = code.replace("FLOOR", f"duckdb.sql({floor_query(files)!r}).fetchall()")
+        code = code.replace("PEER", f"chdb.query({peer_query(files)!r}, 'CSV')")
+        times = []
+        for _ in range(repeat):
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code, str(files)], check=True, capture_output=True)
+            times.append(time.perf_counter() - begun)
+        found[what] = statistics.median(times)
+    return found
 
 
 def _middle(runs: list[dict[str, float]], name: str) -> float:
     return statistics.median(run[name] for run in runs)
 
 
-def _ratios(runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:
-    base = _middle(runs["floor"], "cpu")
-    found = {"floor, CPU s": base}
-    found |= {what: _middle(seen, "cpu") / base for what, seen in runs.items() if what != "floor"}
-    return found | {f"{what}, MB": _middle(seen, "peak") for what, seen in runs.items()}
+def _ratios(runs: dict[str, list[dict[str, float]]]) -> dict[str, str]:
+    cpu, wall = _middle(runs["floor"], "cpu"), _middle(runs["floor"], "wall")
+    found = {"floor": f"{cpu:.2f} s"}
+    for what, seen in runs.items():
+        if what != "floor":
+            found[what] = f"{_middle(seen, 'cpu') / cpu:.2f} ({_middle(seen, 'wall') / wall:.2f})"
+    return found | {f"{what}, MB": f"{_middle(seen, 'peak'):,.0f}" for what, seen in runs.items()}
 
 
 def _tables(files: Path) -> tuple[pd.DataFrame, int]:
@@ -206,4 +272,4 @@ def _machine() -> str:
 
 
 if __name__ == "__main__":
-    child(sys.argv[1], Path(sys.argv[2]), warm=sys.argv[3] == "warm")
+    child(sys.argv[1], Path(sys.argv[2]))

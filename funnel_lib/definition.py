@@ -309,7 +309,8 @@ def event_fault(funnel: Funnel) -> Fault | None:
     ]  # fmt: skip
     for is_wrong, what, allowed in refused:
         if is_wrong:
-            return f"{what} has no meaning here", "both", allowed
+            brought = f" (the preset {funnel.preset} brings the grace)" if "grace" in what and funnel.preset else ""
+            return f"{what} has no meaning here{brought}", "both", allowed
     return _never_in_order(funnel)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.extensions import ExtensionArray
 
+from funnel_lib.conversion.engine.arrow import array, numbers
 from funnel_lib.conversion.engine.opening import open_source
 from funnel_lib.conversion.engine.plan import FOREVER, MISSING, MOST_BITS, Plan, Touch
 from funnel_lib.conversion.engine.source import Source, accepts, meant, microseconds
@@ -26,6 +27,8 @@ OWN = (
     "unit", "session", "entry", "depth", "mature_depth", "first_depth", "first_entry", "last_entry", "matured",
     "reached", "mature_reached", "passed", "mature_passed",
 )  # fmt: skip
+_DENSE = 4
+"""Units that are numbers and fill one in so many places of their range, or more, need not be compared."""
 BETWEEN = " · "
 """Stands between the values of a group that is made of several columns."""
 
@@ -226,9 +229,7 @@ def journeys(
     reading = read(events, funnel, by=by, touch=touch, period=period, as_of=as_of, memory=memory)
     found = pa.concat_tables(reading.parts())
     if found.num_rows and not _ascending(found):
-        found = found.sort_by(
-            [(name, "ascending") for name in ("unit", "session", "entry") if name in found.column_names]
-        )
+        found = _sorted(found)
     set_aside = reading.source.facts.set_aside  # before looking for absent steps, which may read the whole data
     absent = reading.absent()
     for name, guess in absent.items():
@@ -251,7 +252,12 @@ class Reading:
 
     def parts(self) -> Iterator[pa.Table]:
         """Yield the journeys part by part; at least one part, which may be empty."""
-        return self.source.journeys(self.plan, *_span(self.plan.funnel, self.period, self.known, self.everything))
+        return self.source.journeys(self.plan, *self.span)
+
+    @property
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """The first and the last moment that can matter; None where all rows do."""
+        return _span(self.plan.funnel, self.period, self.known, self.everything)
 
     def absent(self) -> dict[str, str | None]:
         """Return the steps that match nothing in the whole data, each with the event name nearest to theirs."""
@@ -372,6 +378,20 @@ def ranked_groups(
 def _ascending(found: pa.Table) -> bool:
     """Return whether the units stand in order already: they do within a part."""
     return bool(found.column("unit").num_chunks <= 1)
+
+
+def _sorted(found: pa.Table) -> pa.Table:
+    """Return the journeys in the order of their units, then of their sessions or entries."""
+    names = [name for name in ("unit", "session", "entry") if name in found.column_names]
+    units = found["unit"]
+    if names == ["unit"] and pa.types.is_signed_integer(units.type):
+        places = numbers(units.cast(pa.int64()))
+        low, span = int(places.min()), int(places.max()) - int(places.min()) + 1
+        if span <= _DENSE * len(places):  # counting through takes a fifth of the time that sorting does
+            order = np.full(span, -1, dtype=np.int64)
+            order[places - low] = np.arange(len(places))
+            return found.take(array(order[order >= 0]))
+    return found.sort_by([(name, "ascending") for name in names])
 
 
 def refuse_own(by: Sequence[str]) -> None:

@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from funnel_lib.conversion.journeys import OTHER, Journeys, previous_steps
+from funnel_lib.conversion.engine.local import LocalSource
+from funnel_lib.conversion.engine.tallying import countable
+from funnel_lib.conversion.journeys import OTHER, Journeys, Reading, previous_steps
 from funnel_lib.definition import Funnel
 
 UNITS = "units"
@@ -135,6 +137,20 @@ def tallied(parts: Iterable[pa.Table], funnel: Funnel, by: Sequence[str], *, win
         if len(pieces) > _PIECES:
             pieces = [merged(pieces)]
     return Tally(funnel, merged(pieces), window_closed)
+
+
+def counted(reading: Reading) -> Tally:
+    """Count the journeys of a reading; where the source can count without making them, they are not made.
+
+    Raises
+    ------
+    DataError : the events cannot be read.
+    """
+    plan, source = reading.plan, reading.source
+    closed = plan.funnel.window is not None
+    if isinstance(source, LocalSource) and countable(plan):
+        return Tally(plan.funnel, merged([source.tally(plan, *reading.span)]), closed)
+    return tallied(reading.parts(), plan.funnel, plan.by, window_closed=closed)
 
 
 def condensed(journeys: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from funnel_lib.conversion.engine.plan import Touch
 from funnel_lib.conversion.journeys import Reading, read
 from funnel_lib.conversion.rates import wilson
-from funnel_lib.conversion.tallies import Tally, tallied
+from funnel_lib.conversion.tallies import Tally, counted
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError, DataError, choices, nearest
 from funnel_lib.notation import guarded
@@ -88,7 +88,7 @@ def count(files: Sequence[str], question: Question) -> Counted:
             "There are no events.", where=", ".join(files), found="no row with a time",
             allowed="at least one event", do="Check the files, and the column that --ts names.",
         )  # fmt: skip
-    tally = tallied(reading.parts(), funnel, question.by, window_closed=funnel.window is not None)
+    tally = counted(reading)
     absent = reading.absent()
     if absent and not question.allow_unmatched:
         raise _unmatched(absent, funnel, reading)

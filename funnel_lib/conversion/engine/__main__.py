@@ -47,8 +47,8 @@ def _read(units: pa.Array) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.parquet"
         pq.write_table(rows, path)
-        for by in ((), ("v",)):
-            plan = Plan(FUNNELS[0], by)
+        for funnel, by in ((FUNNELS[0], ()), (FUNNELS[0], ("v",)), (FUNNELS[1], ("v",))):
+            plan = Plan(funnel, by)
             list(local.LocalSource(str(path), plan.funnel, by).journeys(plan, None, None))
             local.LocalSource(str(path), plan.funnel, by).tally(plan, None, None)
 

@@ -23,12 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funnel_lib.conditions import plain
-from funnel_lib.conversion.engine.connection import ROWS_PER_BATCH, Connection
+from funnel_lib.connection import ROWS_PER_BATCH, Connection
+from funnel_lib.conversion.engine.batches import whole_units
 from funnel_lib.conversion.engine.local import LocalSource, needed
 from funnel_lib.conversion.engine.plan import Plan
 from funnel_lib.conversion.engine.sieve import EARLIEST, LATEST
 from funnel_lib.conversion.engine.source import Facts
-from funnel_lib.conversion.engine.spark_tasks import whole_units
 from funnel_lib.conversion.engine.spill import in_bytes
 from funnel_lib.definition import Exclusion, Funnel, Step
 from funnel_lib.errors import DataError

@@ -50,6 +50,8 @@ class Files:
         self.kind = kinds.pop()
         self.paths = list(dict.fromkeys(path for name in asked for path in _found(str(name))))
         self._stamps = self._now()
+        self.columns: list[str] = []
+        """The names of all columns, known once they are read as a `relation`."""
 
     @property
     def bytes(self) -> int:
@@ -90,6 +92,7 @@ class Files:
         reader = getattr(connection, _READERS[self.kind])
         try:
             log = reader(self.paths)
+            self.columns = list(log.columns)
             if self.kind == PARQUET:
                 return log
             if _READERS[self.kind] == "read_csv":

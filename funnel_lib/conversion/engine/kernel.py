@@ -134,9 +134,7 @@ def spread(code: Callable[..., None], rows: tuple[Any, Any, Any], settings: Sett
 def compiled() -> dict[str, Callable[..., Any]]:
     """Return `run_any` and `single.run`, compiled by numba."""
     made = jit(_assign, _reach, _offer, _climb, run_any, names=globals())
-    plain = (
-        single.prepared, single.ascend, single.onward, single.run, single.rise, single.least, single.count
-    )  # fmt: skip
+    plain = single.prepared, single.ascend, single.onward, single.run
     return made | jit(*plain, names=vars(single))
 
 

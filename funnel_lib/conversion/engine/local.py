@@ -120,7 +120,11 @@ class LocalSource:
         ------
         DataError : a file cannot be read or changed meanwhile, or there is no room for temporary files.
         """
-        yield from self.each(lambda part: follow(part, plan), plan, since, until)
+        with self._opened(plan, since, until) as store:
+            if isinstance(store, Records):
+                yield from self._each(store.journeys, store.keys())
+            else:
+                yield from self._each(lambda key: follow(store.grouped(key), plan), store.keys())
 
     def each(
         self, work: Callable[[Grouped], _Made], plan: Plan, since: datetime | None, until: datetime | None
@@ -139,9 +143,9 @@ class LocalSource:
         A column for each of the plan's `by` (missing: no value), `depth`, `mature_depth` (int8), `units` (int64).
         """
         with self._opened(plan, since, until) as store:
-            if isinstance(store, Records) and store.counting.possible:
-                counting = store.counting
-                return counting.table(sum(self._each(store.tallied, store.keys()), start=counting.nothing))
+            if isinstance(store, Records) and (counting := store.counting) is not None:
+                found = self._each(lambda key: counting.count(store.ordered(key)), store.keys())
+                return counting.table(sum(found, start=counting.nothing))
             parts = self._each(lambda key: tallied(store.grouped(key), plan), store.keys())
             return total(parts, plan)
 

@@ -11,7 +11,7 @@ from funnel_lib.conversion.engine.local import LocalSource
 from funnel_lib.conversion.engine.source import Source
 from funnel_lib.conversion.engine.spark import SparkSource
 from funnel_lib.definition import Funnel
-from funnel_lib.errors import DataError
+from funnel_lib.errors import ConfigError, DataError
 
 
 def open_source(events: Any, funnel: Funnel, by: Sequence[str] = (), *, memory: str | int | None = None) -> Source:
@@ -21,10 +21,16 @@ def open_source(events: Any, funnel: Funnel, by: Sequence[str] = (), *, memory: 
 
     Raises
     ------
+    ConfigError : memory is named for Spark, whose executors have their own.
     DataError : this kind of events is not known, or they cannot be read, or lack a column.
     """
     package = type(events).__module__.split(".")[0]
     if package == "pyspark":
+        if memory is not None:
+            raise ConfigError(
+                "The memory of a Spark cluster is not set here.", where="memory", found=memory, allowed="nothing",
+                do="Set spark.executor.memory and spark.executor.pyspark.memory for the session.",
+            )  # fmt: skip
         return SparkSource(events, funnel, tuple(by))
     if package == "ibis":
         return DatabaseSource(events, funnel, tuple(by), memory=memory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +29,10 @@ FIRST_GRANT = 2
 """Chunks for each part that a pool may have in any case, lest it write single records."""
 SKIP = 255
 MOST_CODES = 254
-LONGEST = 31
-"""Texts as units may have up to this many times 8 bytes, less one."""
+WIDTHS = (2, 3, 5, 8, 12, 16, 31)
+"""Texts take so many numbers, with one byte to spare; longer ones do not fit into records."""
+_GRANT = 64
+"""Chunks by which a pool grows."""
 _BITS = 63
 _MOST_PARTS = 12
 """More parts leave fewer bits to each record, but take longer to fill."""
@@ -141,30 +144,47 @@ class Batch(NamedTuple):
 
 
 class Ordered(NamedTuple):
-    """Rows of one part by unit and time: what gives the units, where each begins, and time, codes and mask in one.
+    """Rows of one part by unit and time: what gives units, where each begins, and time, codes and mask in one.
 
     Some units may have no rows.
     """
 
-    units: Callable[[], pa.Array]
+    units: Callable[[Ints], pa.Array]
     bounds: npt.NDArray[np.integer[Any]]
     rest: Ints
+
+
+class Budget:
+    """Memory that several pools share."""
+
+    def __init__(self, most: int) -> None:
+        self.most = self._left = most
+
+    def take(self, amount: int) -> bool:
+        """Return whether there is so much left, and take it."""
+        if amount > self._left:
+            return False
+        self._left -= amount
+        return True
 
 
 class Pool:
     """The memory of one thread for records of one size, in chunks that belong to one part each."""
 
-    def __init__(self, layout: Layout, width: int, most_bytes: int) -> None:
-        self.layout, self.width, self.size = layout, width, width + 1
+    def __init__(self, layout: Layout, width: int, budget: Budget) -> None:
+        self.layout, self.width, self.size, self._budget = layout, width, width + 1, budget
         rows = CHUNK_BYTES // (8 * self.size)
         self.chunk_bits = rows.bit_length() - 1
         self.rows = 1 << self.chunk_bits
         parts = 1 << layout.parts
-        chunks = max(most_bytes // (8 * self.size * self.rows), FIRST_GRANT * parts)
-        self.memory = np.empty(chunks * self.rows * self.size, dtype=np.int64)  # pages that are not used cost nothing
+        self._least = FIRST_GRANT * parts
+        chunks = max(budget.most // (8 * self.size * self.rows), self._least)
+        self.memory = room_for(chunks * self.rows * self.size)
         self.ends, self.heads = np.zeros(parts, dtype=np.int64), np.full(parts, -1, dtype=np.int64)
-        self.nexts, self.free = np.full(chunks, -1, dtype=np.int64), np.arange(chunks)[::-1].copy()
-        self.state = np.array([chunks, self.chunk_bits])
+        self.nexts, self.free = np.full(chunks, -1, dtype=np.int64), np.zeros(chunks, dtype=np.int64)
+        self.state = np.array([0, self.chunk_bits])
+        self._granted = 0
+        self._unit = np.zeros(max(width, 1), dtype=np.int64)
         self.seen = np.zeros(256, dtype=np.int64)
         self._load = np.empty(0, dtype=np.int64)
         self.extents: dict[int, list[tuple[int, int]]] = {}
@@ -179,7 +199,19 @@ class Pool:
             row = code(units, batch.at, load, row, self.layout.numbers(last), pool, self.memory)
             if row == rows:
                 return
-            self.empty_into(spill)
+            if not self._grown():
+                self.empty_into(spill)
+
+    def _grown(self) -> bool:
+        """Take more memory, if there is any left."""
+        count = min(_GRANT, len(self.free) - self._granted)
+        least = self._granted < self._least
+        if count <= 0 or not (self._budget.take(count * 8 * self.size * self.rows) or least):
+            return False
+        self.free[self.state[0] : self.state[0] + count] = self._granted + np.arange(count)[::-1]
+        self.state[0] += count
+        self._granted += count
+        return True
 
     def _ways(self, batch: Batch) -> tuple[Any, Any, Any]:
         """Return the compiled function for these records, and the units and loads that it reads."""
@@ -199,7 +231,8 @@ class Pool:
             return code["spread_pairs"], numbers_of(batch.units), load
         offsets, octets = text_of(batch.units)
         words = octets[: len(octets) // 8 * 8].view(np.int64)
-        return code["spread_texts"], (offsets, octets, words, self.width), load
+        least, most = lengths(self.width)
+        return code["spread_texts"], (offsets, octets, words, self.width, least, most, self._unit), load
 
     def empty_into(self, spill: Spill) -> None:
         """Write all full chunks to the file; those that are being filled stay."""
@@ -252,7 +285,8 @@ class Parts:
     """
 
     def __init__(self, layout: Layout, workers: int, most_bytes: int) -> None:
-        self.layout, self._most = layout, most_bytes // workers
+        self.layout = layout
+        self._budgets = [Budget(most_bytes // workers) for _ in range(workers)]
         self._pools: list[dict[int, Pool]] = [{} for _ in range(workers)]
         self._spills = [Spill() for _ in range(workers)]
 
@@ -261,8 +295,7 @@ class Parts:
         pools = self._pools[worker]
         for width in self._widths(batch):
             if width not in pools:
-                most = self._most if not pools else self._most // 8  # nearly all units have about the same length
-                pools[width] = Pool(self.layout, width, most)
+                pools[width] = Pool(self.layout, width, self._budgets[worker])
             pools[width].add(batch, self._spills[worker])
 
     def _widths(self, batch: Batch) -> Sequence[int]:
@@ -270,10 +303,11 @@ class Parts:
         if not self.layout.text:
             return [0 if self.layout.single else 1]
         offsets, _ = text_of(batch.units)
-        longest, shortest = (int(end) // 8 + 1 for end in (np.diff(offsets).max(), np.diff(offsets).min()))
-        if longest > LONGEST:
+        length = offsets[1:] - offsets[:-1]
+        shortest, longest = int(length.min()), int(length.max())
+        if longest >= 8 * WIDTHS[-1]:
             raise TooWide
-        return range(shortest, longest + 1)
+        return [width for width in WIDTHS if lengths(width)[0] <= longest and lengths(width)[1] >= shortest]
 
     @property
     def seen(self) -> Ints:
@@ -312,24 +346,23 @@ class Parts:
             records.compiled()["taken_off"](rest, shift, (1 << bits) - 1, rank, codes[-1])
             shift += bits
         kept = np.flatnonzero(np.diff(bounds))  # a range of numbers has places without any rows
-        bounds = np.append(bounds[kept], len(rest)).astype(np.int64)
-        starts: Ints = np.asarray(bounds, dtype=np.int64)
-        return Grouped(units().take(array(kept)), starts, at, masks, tuple(codes), values)
+        starts: Ints = np.append(bounds[kept], len(rest)).astype(np.int64)
+        return Grouped(units(kept), starts, at, masks, tuple(codes), values)
 
-    def ordered(self, key: tuple[int, int]) -> Ordered:
-        """Return the rows of a part by unit and time; what gives its units, where each begins, and what rows hold."""
+    def ordered(self, key: tuple[int, int], *, named: bool = True) -> Ordered:
+        """Return the rows of a part by unit and time; if they are not to be `named`, units may be in any order."""
         width, part = key
         used = [(pools[width], spill) for pools, spill in zip(self._pools, self._spills, strict=True) if width in pools]
         pieces = [piece for pool, spill in used for piece in pool.pieces(part, spill)]
         rows = np.concatenate(pieces or [np.zeros(0, dtype=np.int64)])
-        return self._by_number(rows, part) if width == 0 else self._by_unit(rows, width)
+        return self._by_number(rows, part) if width == 0 else self._by_unit(rows, width, ordered=named)
 
     def _by_number(self, rows: Ints, part: int) -> Ordered:
         """Order records of one number: the unit is what stands above the time, and the number of the part."""
         layout, bits = self.layout, self.layout.times + self.layout.shift
         low, high = layout.low or 0, layout.high or 0
         count = (high - low >> layout.parts) + 1
-        found: Any = slice(None)
+        found: Ints | None = None
         if count <= _FILLED * len(rows) + 1024:
             bounds, rest = counted("order_words", rows, bits, count=count)
         else:
@@ -338,30 +371,35 @@ class Parts:
             begins = np.flatnonzero(np.diff(above, prepend=-1))
             found, bounds = above[begins], np.append(begins, len(rows))
 
-        def units() -> pa.Array:
-            above = np.arange(count) if isinstance(found, slice) else found
+        def units(places: Ints) -> pa.Array:
+            above = places if found is None else found[places]
             hashed = ((above * np.int64(layout.mix)) >> 32) ^ part
             return units_of((above << layout.parts | hashed & ((1 << layout.parts) - 1)) + low, layout.kind)
 
         return Ordered(units, bounds, rest)
 
-    def _by_unit(self, rows: Ints, width: int) -> Ordered:
+    def _by_unit(self, rows: Ints, width: int, *, ordered: bool) -> Ordered:
         """Order records of several numbers: look up which have the same unit."""
         size, kind = width + 1, self.layout.kind
         count = len(rows) // size
         table = np.full(1 << (count + count // 2).bit_length(), records.NONE, dtype=np.int32)
-        places, firsts = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
-        units = records.compiled()["told_apart"](rows, width, size, self.layout.mix, table, places, firsts)
-        words = rows.reshape(count, size)[firsts[:units], :width]
-        ordered = words.view(np.uint64) if self.layout.text else words
-        order = np.argsort(ordered[:, 0])
-        if (ordered[order[1:], 0] == ordered[order[:-1], 0]).any():
-            order = np.lexsort(ordered.T[::-1])
-        rank = np.empty(units, dtype=np.int32)
-        rank[order] = np.arange(units, dtype=np.int32)
-        bounds, rest = counted("order_rows", rank.take(places), rows[width::size], count=units)
-        words = words[order]
-        return Ordered(lambda: texts_of(words, kind) if self.layout.text else units_of(words[:, 0], kind), bounds, rest)
+        places, each = np.empty(count, dtype=np.int32), np.empty(count * width, dtype=np.int64)
+        units = records.compiled()["told_apart"](rows, width, size, self.layout.mix, table, places, each)
+        words = each[: units * width].reshape(units, width)
+        if ordered:
+            sortable = words.view(np.uint64) if self.layout.text else words
+            order = np.argsort(sortable[:, 0])
+            if (sortable[order[1:], 0] == sortable[order[:-1], 0]).any():
+                order = np.lexsort(sortable.T[::-1])
+            rank = np.empty(units, dtype=np.int32)
+            rank[order] = np.arange(units, dtype=np.int32)
+            places, words = rank.take(places), words[order]
+        bounds, rest = counted("order_rows", places, rows[width::size], count=units)
+
+        def named(places: Ints) -> pa.Array:
+            return texts_of(words[places], kind) if self.layout.text else units_of(words[places, 0], kind)
+
+        return Ordered(named, bounds, rest)
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -375,6 +413,21 @@ def counted(name: str, *rows: Any, count: int) -> tuple[npt.NDArray[np.int32], I
     found = np.empty(len(rows[0]), dtype=np.int64)
     records.compiled()[name](*rows, bounds, free, found)
     return bounds, found
+
+
+def room_for(count: int) -> Ints:
+    """Return memory for so many numbers; what is not used costs nothing.
+
+    Not numpy's own: it asks for huge pages, and where the system has to put them together first, that takes longer
+    than they save.
+    """
+    return np.frombuffer(mmap(-1, max(count, 1) * 8), dtype=np.int64, count=count)
+
+
+def lengths(width: int) -> tuple[int, int]:
+    """Return the fewest and the most bytes of texts that take so many numbers."""
+    before = [other for other in WIDTHS if other < width]
+    return 8 * before[-1] if before else 0, 8 * width - 1
 
 
 def numbers_of(units: pa.Array) -> Ints:

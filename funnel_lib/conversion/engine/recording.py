@@ -12,15 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funnel_lib.conversion.engine import records
+from funnel_lib.conversion.engine import packed, records
 from funnel_lib.conversion.engine.arrow import numbers
+from funnel_lib.conversion.engine.following import follow
 from funnel_lib.conversion.engine.grouping import Grouped
 from funnel_lib.conversion.engine.parquet import Job, ParquetLog
-from funnel_lib.conversion.engine.parts import SKIP, Batch, Layout, Parts, TooMany, TooWide
+from funnel_lib.conversion.engine.parts import SKIP, Batch, Layout, Ordered, Parts, TooMany, TooWide
 from funnel_lib.conversion.engine.plan import Plan
 from funnel_lib.conversion.engine.relation import RelationLog
 from funnel_lib.conversion.engine.sieve import Coder, Raw, Sieve
 from funnel_lib.conversion.engine.tallying import Counting
+from funnel_lib.conversion.engine.writing import written
 from funnel_lib.schema import TS
 
 ROWS_PER_PART = 65_536
@@ -178,14 +180,29 @@ class Records:
         values, ranks = tuple(values for values, _ in self._ranked), [ranks for _, ranks in self._ranked]
         return self._parts.grouped(key, values, ranks)
 
-    def tallied(self, key: tuple[int, int]) -> npt.NDArray[np.int64]:
-        """Return how many units of a part went how deep: groups x depth x mature depth (see `tallying.Counting`)."""
-        return self.counting.count(self._parts.ordered(key))
+    @cached_property
+    def packing(self) -> packed.Packing | None:
+        """How records are packed, None where the funnel cannot be followed on them."""
+        return packed.packing(self.layout, self._ranked) if packed.knows(self._plan) else None
 
     @cached_property
-    def counting(self) -> Counting:
-        """What counts units without keeping anything of them."""
-        return Counting(self.layout, self._plan, self._ranked)
+    def counting(self) -> Counting | None:
+        """What counts units without keeping anything of them; None where that cannot be."""
+        if self.packing is None:
+            return None
+        found = Counting(self.layout, self._plan, self.packing, [values for values, _ in self._ranked])
+        return found if found.possible else None
+
+    def journeys(self, key: tuple[int, int]) -> pa.Table:
+        """Return the journeys of the units of a part, as `following.follow` does."""
+        if self.packing is None:
+            return follow(self.grouped(key), self._plan)
+        values = [values for values, _ in self._ranked]
+        return written(self._parts.ordered(key), self._plan, self.layout, self.packing, values)
+
+    def ordered(self, key: tuple[int, int]) -> Ordered:
+        """Return the rows of a part by unit and time; the units in any order."""
+        return self._parts.ordered(key, named=False)
 
     def close(self) -> None:
         """Remove the temporary files."""

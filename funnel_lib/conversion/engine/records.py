@@ -29,7 +29,7 @@ _SMALL = 32
 def compiled() -> dict[str, Callable[..., Any]]:
     """Return the functions below, compiled by numba."""
     functions = (
-        room, stirred, swapped, loaded, spread_numbers, spread_pairs, spread_texts, same, told_apart, settle,
+        room, stirred, swapped, loaded, spread_numbers, spread_pairs, spread_texts, told_apart, settle,
         order_words, order_rows, looked_up, unpacked, begun, laid_on, taken_off,
     )  # fmt: skip
     return jit(*functions, names=globals())
@@ -90,23 +90,30 @@ def spread_pairs(units: Ints, at: Ints, load: Any, begin: int, layout: Any, pool
 
 
 def spread_texts(texts: Any, at: Ints, load: Any, begin: int, layout: Any, pool: Any, memory: Ints) -> int:
-    """Add records whose units are the texts of one length class: `width` numbers, the last of them with padding."""
-    offsets, octets, words, width = texts
+    """Add records whose units are texts of `least` to `most` bytes, as `width` numbers; return how far it came.
+
+    A text ends with at least one byte of padding: zeros, and last how many bytes they are.
+    """
+    offsets, octets, words, width, least, most, unit = texts
     bits, _, since, shift, _, mix, skip, last = layout
     ends, seen, full = pool[0], pool[5], (1 << pool[4][1]) - 1
     for row in range(begin, len(at)):
-        length = offsets[row + 1] - offsets[row]
-        if load[row] == skip or (length >> 3) + 1 != width:
+        place = offsets[row]
+        length = offsets[row + 1] - place
+        if load[row] == skip or length < least or length > most:
             continue
-        hashed, place = 0, offsets[row]
         for word in range(width):
-            hashed = stirred(hashed, loaded(octets, words, place + 8 * word, length - 8 * word), mix)
+            unit[word] = loaded(octets, words, place + 8 * word, length - 8 * word)
+        unit[width - 1] |= 8 * width - length
+        hashed = 0
+        for word in range(width):
+            hashed = stirred(hashed, unit[word], mix)
         part = hashed >> 32 & ((1 << bits) - 1)
         if ends[part] & full == 0 and not room(part, pool):
             return row
         target = ends[part] * (width + 1)
         for word in range(width):
-            memory[target + word] = loaded(octets, words, place + 8 * word, length - 8 * word)
+            memory[target + word] = unit[word]
         memory[target + width] = (at[row] - since) << shift | load[row]
         ends[part] += 1
         seen[load[row] & last] += 1
@@ -127,10 +134,9 @@ def swapped(number: Any) -> Any:
 
 
 def loaded(octets: Any, words: Ints, place: int, length: int) -> int:
-    """Return up to eight bytes of a text as a number that is in the order of texts; what is missing, as padding.
-
-    Each text ends with one to eight bytes of padding: zeros, and last how many bytes they are.
-    """
+    """Return up to eight bytes of a text as a number that is in the order of texts; what is missing is zero."""
+    if length <= 0:
+        return 0
     word, offset = place >> 3, (place & 7) << 3
     number = 0
     if word + 1 < len(words):
@@ -141,29 +147,17 @@ def loaded(octets: Any, words: Ints, place: int, length: int) -> int:
     else:
         for octet in range(min(length, 8)):
             number |= octets[place + octet] << (56 - 8 * octet)
-    if length >= 8:
-        return number
-    if length == 0:
-        return 8
-    return number >> (64 - 8 * length) << (64 - 8 * length) | (8 - length)
+    return number if length >= 8 else number >> (64 - 8 * length) << (64 - 8 * length)
 
 
-def same(records: Ints, one: int, other: int, width: int, size: int) -> bool:
-    """Return whether two records are of one unit."""
-    for word in range(width):  # noqa: SIM110 (numba compiles no generators)
-        if records[one * size + word] != records[other * size + word]:
-            return False
-    return True
-
-
-def told_apart(records: Ints, width: int, size: int, mix: int, table: Places, places: Places, firsts: Places) -> int:
+def told_apart(records: Ints, width: int, size: int, mix: int, table: Places, places: Places, units: Ints) -> int:
     """Give each record the number of its unit, in the sequence in which they come; return how many there are.
 
     Parameters
     ----------
     records : of `size` numbers each; the first `width` are the unit.
     table : -1 everywhere; its length is a power of two, more than there are records.
-    places, firsts : filled with the unit of each record, and the first record of each unit.
+    places, units : filled with the unit of each record, and the numbers of each unit.
     """
     count, most = 0, len(table) - 1
     for row in range(len(places)):
@@ -171,11 +165,17 @@ def told_apart(records: Ints, width: int, size: int, mix: int, table: Places, pl
         for word in range(width):
             hashed = stirred(hashed, records[row * size + word], mix)
         slot = hashed & most
-        while table[slot] != NONE and not same(records, firsts[table[slot]], row, width, size):
+        while table[slot] != NONE:
+            word = 0
+            while word < width and units[table[slot] * width + word] == records[row * size + word]:
+                word += 1
+            if word == width:
+                break
             slot = (slot + 1) & most
         if table[slot] == NONE:
             table[slot] = count
-            firsts[count] = row
+            for word in range(width):
+                units[count * width + word] = records[row * size + word]
             count += 1
         places[row] = table[slot]
     return count

@@ -147,7 +147,7 @@ def open_relation(events: Any, needed: Collection[str], unit: str, *, in_memory:
     wanted = {*needed, PROPERTIES}
     log, held = _relation(events, wanted, unit, in_memory)
     types = {name: str(kind) for name, kind in zip(log.columns, log.types, strict=True)}
-    check(types, needed, unit)
+    check(types, needed, unit, offered=_offered(events))
     if types[TS] == "VARCHAR" and type(events).__name__ == "DuckDBPyRelation":
         # Text would be read in the time zone of a connection that is not ours.
         raise DataError(
@@ -194,8 +194,18 @@ def _relation(events: Any, wanted: Collection[str], unit: str, in_memory: int) -
     return connection.read_parquet(path), folder
 
 
-def check(types: Mapping[str, str], needed: Collection[str], unit: str) -> None:
+def _offered(events: Any) -> Collection[str]:
+    """Return the names of all columns; only the needed ones are read."""
+    return [str(name) for name in (events.column_names if isinstance(events, pa.Table) else events.columns)]
+
+
+def check(types: Mapping[str, str], needed: Collection[str], unit: str, *, offered: Collection[str] = ()) -> None:
     """Refuse events without the needed columns, or whose times are no times.
+
+    Parameters
+    ----------
+    types : the columns that are read, and their types.
+    offered : the names of all columns, where there are more.
 
     Raises
     ------
@@ -204,8 +214,8 @@ def check(types: Mapping[str, str], needed: Collection[str], unit: str) -> None:
     for name in sorted(needed):
         if name not in types and (name in (unit, TS, EVENT) or PROPERTIES not in types):
             raise DataError(
-                f"The events have no column {name!r}.", found=", ".join(types) or "no columns",
-                allowed=choices(types, name), do="Name the funnel's unit, or rename the column.",
+                f"The events have no column {name!r}.", found=", ".join(offered or types) or "no columns",
+                allowed=choices(offered or types, name), do="Name the funnel's unit, or rename the column.",
             )  # fmt: skip
     if not types[TS].startswith(("TIMESTAMP", "DATE", "VARCHAR")):
         raise DataError(

@@ -62,10 +62,16 @@ def in_order(bounds: Ints, at: Ints, steps: Steps) -> npt.NDArray[np.intp] | Non
     wrong = (at[1:] == at[:-1]) & (steps[1:] < steps[:-1])
     firsts = bounds[(bounds > 0) & (bounds < len(at))]
     wrong[firsts - 1] = False
-    if not wrong.any():
+    places = np.flatnonzero(wrong)
+    if len(places) == 0:
         return None
-    log = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    return np.lexsort((steps, at, log))
+    log = np.searchsorted(bounds, places, side="right") - 1
+    logs = log[np.flatnonzero(np.diff(log, prepend=-1))]
+    sizes = bounds[logs + 1] - bounds[logs]
+    rows = np.arange(sizes.sum()) + np.repeat(bounds[logs] - np.cumsum(sizes) + sizes, sizes)
+    order = np.arange(len(at))
+    order[rows] = rows[np.lexsort((steps[rows], at[rows], np.repeat(logs, sizes)))]
+    return order
 
 
 class Log(NamedTuple):
@@ -89,11 +95,9 @@ def vectorised(bounds: Ints, at: Ints, steps: Steps, settings: Any, out: Any, *,
     if len(enters) == 0:
         return
     depth, start = climb(log, enters, size, window)
-    found = np.flatnonzero(depth)
+    begins = firsts(log.owner[enters])
+    found, first, last = log.owner[enters[begins]], enters[begins], enters[np.append(begins[1:], len(enters)) - 1]
     unit = units[found]
-    begins = log.owner[enters]
-    first = enters[np.searchsorted(begins, found)]
-    last = enters[np.searchsorted(begins, found, side="right") - 1]
     levels[0][unit] = levels[1][unit] = depth[found]
     entries[0][unit], entries[1][unit] = at[first], at[last]
     place = start[found]
@@ -123,35 +127,40 @@ def compact(bounds: Ints, at: Ints, steps: Steps) -> tuple[Log, Ints]:
     if not steps.all():
         kept = np.flatnonzero(steps)
         at, steps, owner = at[kept], steps[kept], owner[kept]
-    begins = np.ones(len(owner), dtype=bool)
-    np.not_equal(owner[1:], owner[:-1], out=begins[1:])
-    starts = np.flatnonzero(begins)
-    return Log(starts, np.cumsum(begins) - 1, at, steps), owner[starts]
+    starts = firsts(owner)
+    units = owner[starts]
+    if len(units) < len(bounds) - 1:
+        owner = np.repeat(np.arange(len(units)), np.diff(np.append(starts, len(owner))))
+    return Log(starts, owner, at, steps), units
 
 
 def climb(log: Log, enters: Ints, size: int, window: int) -> tuple[npt.NDArray[np.int8], Ints]:
     """Return each log's greatest depth, and the row at which the chain began that reached it first."""
-    count, rows = len(log.starts), len(log.at)
-    depth, start = np.zeros(count, dtype=np.int8), np.zeros(count, dtype=np.int64)
+    depth, start = np.zeros(len(log.starts), dtype=np.int8), np.zeros(len(log.starts), dtype=np.int64)
     place, began = enters, enters
     for step in range(1, size + 1):
         if step > 1:
-            latest = np.full(rows, NOWHERE, dtype=np.int64)
-            latest[place] = began
-            np.maximum.accumulate(latest, out=latest)
-            place = np.flatnonzero(log.steps == step)
-            began = latest[place]
+            rows = np.flatnonzero(log.steps == step)
+            before = np.searchsorted(place, rows) - 1  # of later rows, no chain began earlier
+            rows, before = rows[before >= 0], before[before >= 0]
+            place, began = rows, began[before]
             held = began >= log.starts[log.owner[place]]
             if window >= 0:
                 held &= log.at[place] - log.at[began] <= window
             place, began = place[held], began[held]
-        owner = log.owner[place]
-        firsts = np.flatnonzero(np.diff(owner, prepend=NOWHERE))
-        if len(firsts) == 0:
+        if len(place) == 0:
             break
-        owner = owner[firsts]
-        depth[owner], start[owner] = step, began[firsts]
+        begins = firsts(log.owner[place])
+        owner = log.owner[place[begins]]
+        depth[owner], start[owner] = step, began[begins]
     return depth, start
+
+
+def firsts(owner: Ints) -> Ints:
+    """Return where each run of the same owner begins."""
+    changes = np.ones(len(owner), dtype=bool)
+    np.not_equal(owner[1:], owner[:-1], out=changes[1:])
+    return np.flatnonzero(changes)
 
 
 def following(log: Log, size: int) -> dict[int, Ints]:
@@ -242,85 +251,13 @@ def onward(at: Ints, steps: Steps, first: int, high: int, size: int, window: int
     return depth
 
 
-def count(bounds: Any, words: Ints, packing: Any, settings: Any, touch: int, scratch: Any, tally: Any) -> None:
-    """Add up how deep units go, from rows that are still packed: nothing is kept of a unit but its place in `tally`.
-
-    Parameters
-    ----------
-    packing : how many bits stand below the time; the step of each code, and the codes' bits, as a mask; for each
-        column to bring along where its bits are, their mask, and where in `ranks` its codes begin; and `ranks`: the
-        place of each code among the column's values (the last place: missing).
-    settings : as for `run`, without the range of units; times as they are packed.
-    touch : which row gives the columns: 0 the entry of the attempt that counts, 1 the first entry, 2 the last.
-    scratch : three arrays by step.
-    tally : groups x depth x mature depth.
-    """
-    _, window, entry_from, entry_until, mature_until = settings
-    shift, columns = packing[0], packing[3]
-    for unit in range(len(bounds) - 1):
-        low, high = bounds[unit], bounds[unit + 1]
-        depth = rise(words, low, high, packing, (window, entry_from, entry_until), scratch)
-        if depth == 0:
-            continue
-        start, first, latest = scratch[1][depth], scratch[1][1], scratch[2][0]
-        mature = depth
-        if words[first] >> shift >= mature_until:
-            mature = 0
-        elif words[latest] >> shift >= mature_until:
-            mature = rise(words, low, high, packing, (window, entry_from, mature_until), scratch)
-        place = 0
-        if len(columns):
-            chosen = start if touch == 0 else first if touch == 1 else latest
-            for column in range(len(columns)):
-                place = place * columns[column, 3] + least(words, low, high, chosen, packing, column)
-        tally[place, depth, mature] += 1
-
-
-def rise(words: Ints, low: int, high: int, packing: Any, settings: Any, scratch: Any) -> int:
-    """Do what `ascend` does, with packed rows."""
-    shift, table, last = packing[:3]
-    window, entry_from, entry_until = settings
-    _, began, latest = scratch
-    depth = 0
-    for row in range(low, high):
-        step = table[words[row] & last]
-        if step == 1:
-            if entry_from <= words[row] >> shift < entry_until:
-                latest[1] = latest[0] = row
-                if depth == 0:
-                    depth = 1
-                    began[1] = row
-        elif 1 < step <= depth + 1:
-            start = latest[step - 1]
-            if window < 0 or (words[row] >> shift) - (words[start] >> shift) <= window:
-                latest[step] = start
-                if step > depth:
-                    depth = step
-                    began[step] = start
-    return depth
-
-
-def least(words: Ints, low: int, high: int, chosen: int, packing: Any, column: int) -> int:
-    """Return the smallest place of a column's values among the entries at the time of one of them."""
-    shift, table, last, columns, ranks = packing
-    found, now = columns[column, 3] - 1, words[chosen] >> shift
-    row = chosen
-    while row > low and words[row - 1] >> shift == now:
-        row -= 1
-    while row < high and words[row] >> shift == now:
-        if table[words[row] & last] == 1:
-            found = min(found, ranks[columns[column, 2] + (words[row] >> columns[column, 0] & columns[column, 1])])
-        row += 1
-    return int(found)
-
-
 def picked(bounds: Ints, at: Ints, masks: Masks, codes: Any, moments: Ints, bits: Any) -> npt.NDArray[np.int32]:
     """Return for each unit the smallest code of its rows at one moment that match any of its bits; -1: none."""
     logs = len(bounds) - 1
     owner = np.repeat(np.arange(logs), np.diff(bounds))
     rows = np.flatnonzero((at == moments[owner]) & (masks & bits[owner] != 0) & (codes >= 0))
     found = np.full(logs, NOWHERE, dtype=np.int32)
-    begins = np.flatnonzero(np.diff(owner[rows], prepend=NOWHERE))
+    begins = firsts(owner[rows])
     if len(begins):
         found[owner[rows[begins]]] = np.minimum.reduceat(codes[rows], begins)
     return found

@@ -5,7 +5,7 @@ Tasks get record batches whose columns have no names of ours: Spark cannot look 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funnel_lib import __version__
+from funnel_lib.conversion.engine.batches import whole_units
 from funnel_lib.conversion.engine.following import follow
 from funnel_lib.conversion.engine.grouping import group
 from funnel_lib.conversion.engine.plan import Plan
@@ -110,31 +111,6 @@ class Following:
         for name in self.plan.funnel.hold_constant:
             lacking |= rows[f"hold {name}"].is_null().to_numpy()
         return [*matched, int(np.count_nonzero(lacking & (masks != 0)))]
-
-
-def whole_units(batches: Iterable[pa.RecordBatch], rows_at_once: int) -> Iterator[pa.Table]:
-    """Yield tables of at least `rows_at_once` rows (the last one: fewer), cut only between two units.
-
-    `batches` have the unit in their first column, equal ones together. A table ends with the first unit that ends
-    after so many rows, in the batch that completes them at the earliest.
-    """
-    held: list[pa.RecordBatch] = []
-    size, before = 0, None  # the last unit of the batch before
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        units = batch.column(0)
-        last = units[-1]
-        size += batch.num_rows
-        if size < rows_at_once or last.equals(units[0] if before is None else before):
-            held.append(batch)
-        else:
-            cut = pc.index(pc.equal(units, last), True).as_py()
-            yield pa.Table.from_batches([*held, batch.slice(0, cut)][: len(held) + (cut > 0)])
-            held, size = [batch.slice(cut)], batch.num_rows - cut
-        before = last
-    if held:
-        yield pa.Table.from_batches(held)
 
 
 def packed(journeys: pa.Table, counted: list[int]) -> Batches:

@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funnel_lib.conversion.engine import kernel, single
+from funnel_lib.conversion.engine import kernel, packed, single
 from funnel_lib.conversion.engine.arrow import array, numbers
 from funnel_lib.conversion.engine.following import divided, follow, is_plain
-from funnel_lib.conversion.engine.grouping import Codes, Grouped, coded
+from funnel_lib.conversion.engine.grouping import Grouped, coded
 from funnel_lib.conversion.engine.parts import Layout, Ordered
 from funnel_lib.conversion.engine.plan import FOREVER, Plan
 
 Ints = npt.NDArray[np.int64]
 OWN = ("depth", "mature_depth", "units")
-TOUCHES = ("entry", "first", "last")
 MOST_GROUPS = 100_000
 
 
@@ -34,22 +33,14 @@ class Counting:
     Parameters
     ----------
     layout : what a record holds.
-    plan : what is counted.
-    ranked : of each column to bring along, its values (ascending) and the place of each code among them.
+    plan : what is counted: a funnel that `packed.knows`.
+    packing : how records are packed.
+    values : of each column to bring along.
     """
 
-    def __init__(self, layout: Layout, plan: Plan, ranked: Sequence[tuple[pa.Array, Codes]]) -> None:
-        self.layout, self.plan, self.values = layout, plan, [values for values, _ in ranked]
-        self.sizes = [len(values) + 1 for values in self.values]
-        begins = np.cumsum([0, *(len(ranks) for _, ranks in ranked)])
-        columns, shift = [], layout.code_bits
-        for bits, size, begin in zip(layout.by, self.sizes, begins, strict=False):
-            columns.append((shift, (1 << bits) - 1, begin, size))
-            shift += bits
-        self._columns = np.array(columns, dtype=np.int64).reshape(-1, 4)
-        ranks = [np.where(ranks < 0, size - 1, ranks) for (_, ranks), size in zip(ranked, self.sizes, strict=True)]
-        self._ranks = np.concatenate([*ranks, np.zeros(0, dtype=np.int64)]).astype(np.int64)
-        self._steps = single.steps_of(layout.masks)
+    def __init__(self, layout: Layout, plan: Plan, packing: packed.Packing, values: Sequence[pa.Array]) -> None:
+        self.layout, self.plan, self.values, self._packing = layout, plan, values, packing
+        self.sizes = [len(column) + 1 for column in values]
 
     @property
     def groups(self) -> int:
@@ -64,25 +55,15 @@ class Counting:
 
     @property
     def possible(self) -> bool:
-        """Whether the funnel is one of those that can be counted so."""
-        plan = self.plan
-        plain = is_plain(plan.funnel) and not plan.funnel.hold_constant and not plan.funnel.matching.resolution
-        return bool(plain and plan.touch in TOUCHES and self._steps is not None and self.groups <= MOST_GROUPS)
+        """Whether there are few enough groups to count so."""
+        return self.groups <= MOST_GROUPS
 
     def count(self, rows: Ordered) -> Ints:
         """Return how many units went how deep: groups x depth x mature depth."""
-        plan, size, since = self.plan, len(self.plan.funnel.steps), self.layout.since
-        window = plan.funnel.window_us
-        limits = (plan.entry_from, plan.entry_until, FOREVER if window is None else plan.mature_until)
-        packed = [min(max(limit - since, -1), FOREVER) for limit in limits]
-        scratch = tuple(np.zeros((3, size + 2), dtype=np.int64))
-        packing = (
-            self.layout.shift, self._steps, (1 << self.layout.code_bits) - 1, self._columns, self._ranks
-        )  # fmt: skip
-        tally = self.nothing
-        settings = (size, -1 if window is None else window, *packed)
-        touch = TOUCHES.index(str(plan.touch))
-        kernel.compiled()["count"](rows.bounds, rows.rest, packing, settings, touch, scratch, tally)
+        scratch = tuple(np.zeros((3, len(self.plan.funnel.steps) + 2), dtype=np.int64))
+        tally, touch = self.nothing, packed.TOUCHES.index(str(self.plan.touch))
+        settings = packed.limits(self.layout, self.plan)
+        packed.compiled()["count"](rows.bounds, rows.rest, tuple(self._packing), settings, touch, scratch, tally)
         return tally
 
     def table(self, tally: Ints) -> pa.Table:
@@ -100,7 +81,7 @@ class Counting:
 
 def tallied(grouped: Grouped, plan: Plan) -> pa.Table:
     """Return how many units of these went how deep; see `total`."""
-    if is_plain(plan.funnel) and not plan.funnel.hold_constant and plan.touch in TOUCHES:
+    if is_plain(plan.funnel) and not plan.funnel.hold_constant and plan.touch in packed.TOUCHES:
         found = briefly(grouped, plan)
     else:
         found = follow(grouped, plan)

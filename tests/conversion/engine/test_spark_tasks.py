@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel_lib.conversion.engine import spark_tasks
+from funnel_lib.conversion.engine.batches import whole_units
 from funnel_lib.conversion.engine.following import follow
 from funnel_lib.conversion.engine.grouping import group
 from funnel_lib.conversion.engine.plan import Plan
-from funnel_lib.conversion.engine.spark_tasks import Checking, Following, unpacked, whole_units
+from funnel_lib.conversion.engine.spark_tasks import Checking, Following, unpacked
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError
 
