@@ -347,6 +347,16 @@ def test_unusable_events_are_refused_with_a_reason(events, message):
         journeys(events, ABC)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ""])
+def test_a_misspelt_column_is_answered_with_the_nearest_one(tmp_path, suffix):
+    events = LOG.assign(gadget="phone")
+    path = tmp_path / f"log{suffix}"
+    if suffix:
+        events.to_csv(path, index=False) if suffix == ".csv" else events.to_parquet(path)
+    with pytest.raises(DataError, match="did you mean gadget"):
+        journeys(path if suffix else events, ABC, by=["gadgt"])
+
+
 def test_as_many_steps_as_fit_in_a_mask():
     steps = [Step(f"s{number}", event=None if number else "A") for number in range(63)]
     events = pd.DataFrame({"user_id": "u", "event": "A", "ts": pd.date_range(day(1), periods=62)})

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from funnel_lib.conversion.journeys import Journeys, journeys
-from funnel_lib.conversion.tallies import Tally, tallied
+from funnel_lib.conversion.journeys import Journeys, journeys, read
+from funnel_lib.conversion.tallies import Tally, counted, tallied
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError
 
@@ -102,3 +102,12 @@ def test_no_journeys_at_all():
     tally: Tally = tallied(parts(nobody, 1), found.funnel, ["channel"], window_closed=True)
     assert tally.counts()["units"].tolist() == [0, 0, 0]
     assert tally.counts("channel").empty
+
+
+@pytest.mark.parametrize("funnel", FUNNELS.values(), ids=FUNNELS)
+@pytest.mark.parametrize("touch", ["entry", "first", 2])
+def test_what_is_counted_without_making_journeys_is_what_they_count(funnel: Funnel, touch: Any):
+    found = journeys(log(), funnel, by=["channel"], touch=touch)
+    tally = counted(read(log(), funnel, by=["channel"], touch=touch))
+    for mature in (False, True):
+        pd.testing.assert_frame_equal(tally.passages("channel", mature), found.passages("channel", mature))

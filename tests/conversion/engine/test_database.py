@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from funnel_lib import connection as talking
 from funnel_lib import periods
 from funnel_lib.conditions import meets
-from funnel_lib.conversion.engine import connection as talking
-from funnel_lib.conversion.engine.connection import Connection
+from funnel_lib.connection import Connection
 from funnel_lib.conversion.engine.database import DatabaseSource, _implied
 from funnel_lib.conversion.engine.plan import Plan
 from funnel_lib.conversion.journeys import UnmatchedStep, journeys
