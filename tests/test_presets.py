@@ -54,7 +54,7 @@ def test_a_matching_that_is_named_wholly_wins_wholly():
 
 def test_a_switch_that_cannot_go_with_an_order_can_be_named_away():
     """Mixpanel's grace means nothing in strict order."""
-    with pytest.raises(ValidationError, match="grace with another order.*the preset mixpanel brings the grace"):
+    with pytest.raises(ValidationError, match=r"grace with another order.*the preset mixpanel brings the grace"):
         Funnel(steps=STEPS, preset="mixpanel", order="strict")
     made = Funnel(steps=STEPS, preset="mixpanel", order="strict", matching={"grace": None})
     assert made.matching == Matching(attempts="first")
