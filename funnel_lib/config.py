@@ -21,15 +21,21 @@ from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError, DataError, choices, nearest
 from funnel_lib.faults import faults
 from funnel_lib.notation import Language, Title
+from funnel_lib.notices import Notify
 from funnel_lib.periods import Period
+from funnel_lib.scorecard import Board
 from funnel_lib.settings import (
     NOTHING,
+    Benchmarks,
+    ChannelRule,
     Cleaning,
     Cost,
     Did,
     Group,
+    Identity,
     Name,
     Periods,
+    Quality,
     ReportPlan,
     Rules,
     Section,
@@ -59,6 +65,12 @@ class Workbook(Section):
     languages: Annotated[list[Language], Field(min_length=1)] = Field(default_factory=lambda: list[Language](["en"]))
     sources: Annotated[dict[Name, Source], Field(min_length=1)]
     cleaning: Cleaning = Field(default_factory=Cleaning)
+    identity: Identity = Field(default_factory=Identity)
+    channels: list[ChannelRule] = Field(default_factory=list)
+    quality: Quality = Field(default_factory=Quality)
+    rates: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict
+    )
     funnel: Funnel
     segments: dict[Name, Split] = Field(default_factory=dict)
     periods: Periods = Field(default_factory=Periods)
@@ -70,8 +82,12 @@ class Workbook(Section):
     rules: Rules = Field(default_factory=Rules)
     targets: dict[str, Share] = Field(default_factory=dict)
     value: Value = Field(default_factory=Value)
+    benchmarks: Benchmarks = Field(default_factory=Benchmarks)
+    holidays: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = Field(default_factory=list)
+    kpis: Board = Field(default_factory=Board)
     costs: list[Cost] = Field(default_factory=list)
     case_study: CaseStudy | None = None
+    notify: Notify | None = None
 
     _file: Path | None = None
 
@@ -97,10 +113,15 @@ class Workbook(Section):
             yield ("funnel", "counting"), what, self.funnel.counting, ["units"]
         later = self.funnel.names[1:]
         yield from ((("targets", name), NOTHING, name, later) for name in self.targets if name not in later)
+        held = self.benchmarks.steps
+        yield from ((("benchmarks", "steps", name), NOTHING, name, later) for name in held if name not in later)
         for report, plan in self.reports.items():
             for index, segment in enumerate(plan.segments):
                 loc = ("reports", report, "segments", index)
                 yield from self._missing_group(loc, loc, *segment.split("=", 1))
+        told = self.notify.language if self.notify is not None else None
+        if told is not None and told not in self.languages:
+            yield ("notify", "language"), "no report is in this language", told, list(self.languages)
         if self.case_study is not None:
             yield from self._dangling_case(self.case_study)
         elif "case_study" in self.reports:
@@ -262,6 +283,7 @@ def start_of(day: date, zone: ZoneInfo) -> datetime:
 
 
 __all__ = [
-    "REPORTS", "CaseStudy", "Change", "Cleaning", "Cost", "Did", "Group", "Period", "Policy", "Release", "Report",
-    "Rules", "Source", "Split", "Step", "System", "Trial", "Value", "Workbook", "load", "parse", "schema", "start_of",
+    "REPORTS", "Benchmarks", "CaseStudy", "Change", "Cleaning", "Cost", "Did", "Group", "Identity", "Period",
+    "Policy", "Quality", "Release", "Report", "Rules", "Source", "Split", "Step", "System", "Trial", "Value",
+    "Workbook", "load", "parse", "schema", "start_of",
 ]  # fmt: skip

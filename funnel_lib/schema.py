@@ -22,7 +22,7 @@ FIRST_SEEN = "first_seen"
 
 Kind = Literal["text", "time", "number", "count", "date"]
 TableName = Literal[
-    "events", "users", "identities", "deals", "stage_history", "spend", "surveys", "exposures", "quarantine"
+    "events", "users", "identities", "links", "deals", "stage_history", "spend", "surveys", "exposures", "quarantine"
 ]
 
 
@@ -60,6 +60,12 @@ TABLES: Mapping[str, Table] = {
     ),
     "users": Table({USER_ID: _TEXT, FIRST_SEEN: _TIME_MAYBE}, key=(USER_ID,), open=True),
     "identities": Table({USER_ID: _TEXT, "kind": _TEXT, "value": _TEXT, FIRST_SEEN: _TIME_MAYBE, SOURCE: _TEXT}),
+    "links": Table(
+        {
+            USER_ID: _TEXT, "value": _TEXT, "kind": _TEXT, FIRST_SEEN: _TIME_MAYBE, SOURCE: _TEXT, "file": _TEXT,
+            "rule": _TEXT,
+        }
+    ),
     "deals": Table(
         {
             "record_id": _TEXT, USER_ID: _TEXT_MAYBE, "account": _TEXT_MAYBE, "owner": _TEXT_MAYBE,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,10 +27,27 @@ from funnel_lib.periods import Every
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-System = Literal["ga4", "google_ads", "meta_ads", "table"]
+# Told by the names of their modules, which stand further right on the road and are not imported.
+_SOURCES = Path(__file__).parent / "collection" / "sources"
+SYSTEMS = tuple(sorted(module.name for module in iter_modules([str(_SOURCES)]) if not module.name.startswith("_")))
+"""The systems that exports can come from."""
 Mapped = Literal["events", "users", "deals", "stage_history", "spend", "surveys", "exposures"]
 MAPPED: tuple[Mapped, ...] = get_args(Mapped)
 NOTHING = "there is nothing of this name"
+ROLES = (
+    "abuse", "accounts", "admin", "billing", "contact", "enquiries", "finance", "hello", "help", "hr", "info", "jobs",
+    "kefu", "kontakt", "mail", "marketing", "no-reply", "noreply", "office", "postmaster", "sales", "service",
+    "support", "team", "test", "webmaster",
+)  # fmt: skip
+
+
+def _known_system(name: str) -> str:
+    if name not in SYSTEMS:
+        raise PydanticCustomError("system", "unknown system", {"found": name, "allowed": choices(SYSTEMS, name)})
+    return name
+
+
+System = Annotated[str, AfterValidator(_known_system), Field(json_schema_extra={"enum": list(SYSTEMS)})]
 
 
 class Section(BaseModel):
@@ -68,19 +88,38 @@ def fault_line(loc: tuple[str | int, ...], kind: str, what: str, found: object, 
     return InitErrorDetails(type=PydanticCustomError(kind, what, {"allowed": allowed}), loc=loc, input=found)
 
 
+class Fetching(Section):
+    """How a source is fetched over the system's interface; credentials never stand here.
+
+    `since` is the first day to fetch. `streams` are the kinds of rows (the usual ones where none is named), `options`
+    the interface's parameters such as an account's number. `overlap` is how long rows may still change after they
+    were fetched. `server` is the address of another region, `system` the interface where it is not the source's own.
+    """
+
+    since: date
+    streams: list[str] = Field(default_factory=list)
+    options: dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(default_factory=dict)
+    overlap: Duration | None = None
+    server: str | None = None
+    system: str | None = None
+
+
 class Source(Section):
-    """Where the exports of one system lie and, for system `table`, how its columns are called.
+    """Where the exports of one system lie and, where the system does not tell, how its columns are called.
 
     `columns` maps canonical names to the file's; for `users` and `deals` any further name becomes an
-    attribute. `constants` sets a canonical column to one value in every row. `values` rewrites single values
+    attribute. `aliases` adds header texts to those that a system is known to use, by canonical name or by
+    `table.name`. `constants` sets a canonical column to one value in every row. `values` rewrites single values
     of a canonical column. `missing` lists further texts that mean “no value”. `not_before` quarantines the
-    rows with a time that lies before another.
+    rows with a time that lies before another. `query` and `connection` (an environment variable that holds the
+    address) belong to the system `database`.
     """
 
     system: System
     files: Annotated[str, Field(min_length=1)]
     table: Mapped | None = None
     columns: dict[str, str] = Field(default_factory=dict)
+    aliases: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     constants: dict[str, Scalar] = Field(default_factory=dict)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
     missing: list[str] = Field(default_factory=list)
@@ -92,20 +131,9 @@ class Source(Section):
     not_before: dict[str, str] = Field(default_factory=dict)
     optional: bool = False
     title: Title | None = None
-
-    @model_validator(mode="after")
-    def _mapping_of_table(self) -> Source:
-        if self.system == "table" and (self.table is None or not self.columns):
-            raise PydanticCustomError(
-                "mapping", "system table needs table and columns",
-                {"allowed": f"table: one of {choices(MAPPED)}; columns: {{canonical name: column of the file}}"},
-            )  # fmt: skip
-        if self.system != "table" and (self.table or self.columns):
-            raise PydanticCustomError(
-                "mapping", f"system {self.system} knows its tables and columns",
-                {"allowed": "leave out table and columns, or use system: table"},
-            )  # fmt: skip
-        return self
+    api: Fetching | None = None
+    query: str | None = None
+    connection: str | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -114,13 +142,96 @@ class Source(Section):
 
 
 class Cleaning(Section):
-    """What is set aside on the way in. Each rule is tallied; quarantined rows are kept beside the tables."""
+    """What is set aside on the way in. Each rule is tallied; quarantined rows are kept beside the tables.
+
+    `internal` tells events of the business's own people. `known_events` lists the names that events may have (``*``
+    at the end for any ending; nothing means any). An event of the same person, name, amount and properties up to
+    `near_duplicates` after another is merged with it (0s: only equal keys are). An event more than `clock_skew` after
+    the column `received_at` has a wrong clock.
+    """
 
     bots: list[str] = Field(default_factory=lambda: ["bot", "crawler", "spider", "headless"])
     test_accounts: Where = Field(default_factory=dict)
+    internal: Where = Field(default_factory=dict)
+    known_events: list[str] = Field(default_factory=list)
+    near_duplicates: Duration = Field(default="0s", validate_default=True)
+    clock_skew: Duration = Field(default="1h", validate_default=True)
     earliest: date = date(2000, 1, 1)
     late_after: Duration = Field(default="3d", validate_default=True)
     worst_share: Share = 0.2
+
+
+class Limits(Section):
+    """How bad a value is: up to `allowed` it passes, up to `minor` and `major` it is such a fault, beyond it is fatal.
+
+    For checks of the least that there must be (rows kept, join rate) the same downwards. What is left out keeps its
+    default.
+    """
+
+    allowed: float | None = None
+    minor: float | None = None
+    major: float | None = None
+
+
+class Quality(Section):
+    """How good data has to be: limits of single checks, and checks that are waived, each with a written reason."""
+
+    limits: dict[str, Limits] = Field(default_factory=dict)
+    waive: dict[str, Annotated[str, Field(min_length=10)]] = Field(default_factory=dict)
+
+
+class Joining(Section):
+    """How many people one value of an id may join; beyond that it is a shared device, and joins nobody."""
+
+    at_most: Annotated[int, Field(ge=0)] = 3
+
+
+class Identity(Section):
+    """Which ids belong to one person.
+
+    `join` names the kinds of ids that join people, each with its limit; what a source of people holds in a column
+    of such a name (other than `anonymous`, `email_hash` and `phone_hash`) is an id of this kind. `largest` and
+    `logins` limit the ids and the logins of one person. `roles` are the names of mailboxes that several people
+    read. `country` (two letters) is that of telephone numbers without a country code. `split` lists ids that were
+    joined by mistake.
+    """
+
+    join: dict[Name, Joining] = Field(default_factory=dict)
+    largest: Annotated[int, Field(ge=2)] = 50
+    logins: Annotated[int, Field(ge=1)] = 3
+    roles: list[str] = Field(default_factory=lambda: [*ROLES])
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    split: list[str] = Field(default_factory=list)
+
+    def at_most(self, kind: str) -> int:
+        """Return how many ids a value of `kind` may join."""
+        return self.join.get(kind, Joining()).at_most
+
+
+class ChannelRule(Section):
+    """What makes a visit one of `channel`: every condition that is given has to hold, each by one of its words.
+
+    `medium`, `source`, `campaign` and `referrer` (its host) list words, ``*`` at their end for any ending; `click`
+    lists click ids; `landing` gives parameters of the landing page and their values.
+    """
+
+    channel: Name
+    medium: list[str] = Field(default_factory=list)
+    source: list[str] = Field(default_factory=list)
+    campaign: list[str] = Field(default_factory=list)
+    referrer: list[str] = Field(default_factory=list)
+    click: list[str] = Field(default_factory=list)
+    landing: dict[str, list[str]] = Field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        """Hash by what the rule says, as rules are kept by it."""
+        return hash(self.model_dump_json())
+
+    @model_validator(mode="after")
+    def _has_condition(self) -> ChannelRule:
+        if not self.model_fields_set - {"channel"}:
+            raise PydanticCustomError("rule", "a channel's rule needs a condition", {"allowed": "source: [words]"})
+        return self
 
 
 class Did(Section):
@@ -177,7 +288,8 @@ class Split(Section):
 class Periods(Section):
     """The periods to report on; first and last day come from the data where they are not given.
 
-    `latest` limits a run without `--period` to the newest ones that have data.
+    `latest` limits a run without `--period` to the newest ones that have data. `settle` is how many later periods a
+    report waits for late rows; by default as many as the funnel's window reaches, and one more.
     """
 
     every: Every = "month"
@@ -185,6 +297,7 @@ class Periods(Section):
     last: date | None = Field(default=None, alias="to")
     custom: list[str] = Field(default_factory=list)
     latest: Annotated[int, Field(ge=1)] | None = None
+    settle: Annotated[int, Field(ge=0)] | None = None
 
     @field_validator("custom")
     @classmethod
@@ -218,6 +331,7 @@ class Rules(Section):
     """When a number may be shown, and how sure it has to be.
 
     `allow_unmatched` : a step that matches no event of the whole data counts zero, instead of stopping the report.
+    `restated` : a published number that moves by a larger share of itself is listed with its old value.
     """
 
     min_units: Annotated[int, Field(ge=1)] = 30
@@ -226,6 +340,7 @@ class Rules(Section):
     correction: Literal["holm", "bh"] = "holm"
     mature_only: bool = True
     allow_unmatched: bool = False
+    restated: Share = 0.001
 
 
 class Value(Section):
@@ -234,6 +349,19 @@ class Value(Section):
     event: str | None = None
     amount: Annotated[float, Field(ge=0)] | None = None
     margin: Share = 1.0
+
+
+class Benchmarks(Section):
+    """What others reached, as the bar of last resort: behind the targets and the own past.
+
+    `steps` names for a step the key of the benchmark that it is held against; nothing is chosen by itself. `file` is
+    a table of one's own (CSV, path from the workbook's folder), whose rows win over the shipped ones. `industry` lists
+    the published figures of one industry beside the report's own.
+    """
+
+    file: str | None = None
+    industry: str | None = None
+    steps: dict[str, str] = Field(default_factory=dict)
 
 
 class Cost(Section):

@@ -267,8 +267,6 @@ def test_an_impossible_value_is_refused_at_its_key(path: str, value: object, rea
 @pytest.mark.parametrize(
     ("path", "value", "where", "reason"),
     [
-        ("sources.crm.columns", GONE, "sources.crm", "table needs table and columns"),
-        ("sources.web.columns", {"a": "b"}, "sources.web", "knows its tables"),
         ("segments.device.groups", {"a": {"where": {"b": 1}}}, "segments.device", "by or groups, not both"),
         ("segments.device.by", GONE, "segments.device", "by or groups, not both"),
         ("segments.audience.groups.other", {"where": {"b": 1}}, "segments.audience", "exists in every split"),
@@ -303,6 +301,7 @@ def test_values_that_cannot_go_together_are_refused_where_they_meet(path: str, v
     ("path", "value", "where", "allowed"),
     [
         ("targets", {"regster": 0.3}, "targets.regster", "register, payment (did you mean register?)"),
+        ("benchmarks", {"steps": {"regster": "x"}}, "benchmarks.steps.regster", "(did you mean register?)"),
         ("targets", {"visit": 0.3}, "targets.visit", "register, payment"),
         (
             "reports.conversion.segments",
@@ -528,6 +527,20 @@ def test_a_day_starts_at_midnight_of_the_zone():
 def test_the_json_schema_describes_the_keys_and_refuses_others():
     found = schema()
     assert found["$schema"].startswith("https://json-schema.org/")
-    assert set(found["properties"]) == set(BOOK) | {"question", "currency", "languages", "cleaning", "rules"}
+    assert set(found["properties"]) == set(BOOK) | {
+        "benchmarks",
+        "channels",
+        "cleaning",
+        "currency",
+        "holidays",
+        "identity",
+        "kpis",
+        "languages",
+        "notify",
+        "quality",
+        "question",
+        "rates",
+        "rules",
+    }
     assert found["additionalProperties"] is False
     assert found["$defs"]["Periods"]["properties"]["from"]

@@ -24,6 +24,7 @@ from funnel_lib.reporting.asking import Asked
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "user-guide.md").read_text()
 README = (ROOT / "README.md").read_text()
+RUNNING = (ROOT / "docs" / "running.md").read_text()
 SEMANTICS = (ROOT / "docs" / "funnel-semantics.md").read_text()
 
 
@@ -59,6 +60,12 @@ def test_every_command_of_the_guide_runs(guide: Path):
     assert (guide / "reports" / "education" / "index.html").exists()
     assert (guide / "params" / "shop.yml").exists()
     assert (guide / "params" / "workbook.schema.json").exists()
+
+
+def test_the_commands_of_running_do_what_they_say(guide: Path):
+    for command in commands(RUNNING):
+        done = funnel(command[1:], guide)
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
 
 
 def test_the_python_of_the_guide_runs(guide: Path):
@@ -178,6 +185,8 @@ def test_every_command_is_in_the_guide():
     names = ("new", "demo", "collect", "check", "run", "status", "count", "explain", "schema")
     assert [name for name in names if f" {name} " not in listed] == []
     assert [name for name in names if f"funnel {name}" not in GUIDE + SEMANTICS] == []
+    runs = ("run", "backfill", "status", "rerun", "verify", "diff", "prune", "schedule")
+    assert [name for name in runs if f" {name} " not in listed or f"funnel {name}" not in RUNNING] == []
 
 
 def test_the_menu_is_short_and_true():

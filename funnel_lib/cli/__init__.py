@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 import lazy_loader
 import typer
 
-from funnel_lib.cli import funnels
-from funnel_lib.cli.options import WorkbookFile, argument, option
-from funnel_lib.errors import ConfigError, DataError, FunnelError, NothingToDo
+from funnel_lib.cli import fetching, funnels, lab, notifying, people, printing, running
+from funnel_lib.cli.options import Finished, WorkbookFile, argument, option
+from funnel_lib.errors import ConfigError, DataError, FunnelError
 from funnel_lib.reporting import terminal
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from funnel_lib.collection import collect as collecting
     from funnel_lib.collection import files, quality
     from funnel_lib.collection import store as stores
-    from funnel_lib.reporting import plan, runs
+    from funnel_lib.reporting import plan
 else:  # the help must not wait for pandas
     _ROOMS = (
         "config", "sample", "collection.collect", "collection.files", "collection.quality",
-        "collection.store", "reporting.plan", "reporting.runs",
+        "collection.store", "reporting.plan",
     )  # fmt: skip
-    config, sample, collecting, files, quality, stores, plan, runs = (
+    config, sample, collecting, files, quality, stores, plan = (
         lazy_loader.load(f"funnel_lib.{name}", suppress_warning=True) for name in _ROOMS
     )
 
@@ -40,14 +40,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-
-
-class Finished(Exception):  # noqa: N818 - not an error
-    """A command has said everything and ends with an exit code of its own."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 def main() -> None:
@@ -117,12 +109,16 @@ def demo(
 
 
 @app.command(epilog="Example: [bold]funnel collect params/education.yml[/]")
-def collect(workbook: WorkbookFile) -> None:
-    """Read the exports into tables; what cannot be used is set aside with its reason."""
+def collect(
+    workbook: WorkbookFile,
+    anew: Annotated[bool, option("Read every file again, also those that have not changed.", "--anew")] = False,
+) -> None:
+    """Read new and changed exports into tables; what cannot be used is set aside with its reason."""
     book = config.load(workbook)
     with terminal.progress() as tell:
-        store = collecting.collect(book, progress=tell)
+        store = collecting.collect(book, progress=tell, anew=anew)
     terminal.tally(store.tally())
+    people.warn(store)
     _show_grade(store, book)
     terminal.say(f"Next: funnel run {workbook}")
 
@@ -148,47 +144,16 @@ def check(workbook: WorkbookFile) -> None:
         raise Finished(DataError.exit_code)
 
 
-@app.command(
-    epilog="Examples: [bold]funnel run params/education.yml[/]; [bold]funnel run params/education.yml "
-    "--report conversion --period 2026-05 --segment audience=student --language en[/]"
-)
-def run(
-    workbook: WorkbookFile,
-    report: Annotated[str | None, option("Only this report, such as conversion.")] = None,
-    period: Annotated[
-        str | None, option("Only this period: 2026-05, 2026-W21, 2026-Q2, 2026-05-01..2026-05-15, latest or all.")
-    ] = None,
-    segment: Annotated[str | None, option("Only this segment: all, or split=group.")] = None,
-    language: Annotated[str | None, option("Only this language: en or zh.")] = None,
-    workers: Annotated[int, option("How many reports are made at a time.", min=1, max=64)] = 2,
-    force: Annotated[bool, option("Make current reports again, too.", "--force")] = False,
-    as_json: Annotated[bool, option("Print the result as JSON.", "--json")] = False,
-) -> None:
-    """Make the reports that are not current and publish them with their catalogue."""
-    with terminal.progress() as tell:
-        result = runs.run(
-            workbook, report=report, period=period, segment=segment, language=language, workers=workers,
-            force=force, progress=tell,
-        )  # fmt: skip
-    if as_json:
-        terminal.plain(json.dumps(result.plain(), ensure_ascii=False, indent=1))
-    else:
-        terminal.result(result)
-        terminal.say(str(result.index))
-    if result.exit_code == NothingToDo.exit_code:
-        raise NothingToDo("Every report is current: nothing to do.", do="Make them again with --force.")
-    if result.exit_code:
-        raise Finished(result.exit_code)
-
-
-@app.command(epilog="Example: [bold]funnel status params/education.yml[/]")
-def status(workbook: WorkbookFile) -> None:
-    """Show which planned reports are current, stale, missing or failed."""
-    terminal.states(runs.status(workbook))
-
-
+for _name, _command, _example in running.COMMANDS:
+    app.command(_name, epilog=_example)(_command)
+app.add_typer(running.schedules, name="schedule")
+app.command("fetch", epilog=fetching.FETCH_EXAMPLE)(fetching.fetch)
+app.command("identity", epilog=people.EXAMPLE)(people.identity)
 app.command("count", epilog=funnels.COUNT_EXAMPLE)(funnels.count)
 app.command("explain", epilog=funnels.EXPLAIN_EXAMPLE)(funnels.explain)
+app.command("print", epilog=printing.PRINT_EXAMPLE)(printing.print_)
+app.add_typer(notifying.app, name="notify")
+app.command("lab", epilog=lab.LAB_EXAMPLE)(lab.lab)
 
 
 @app.command(epilog="Example: [bold]funnel schema --out params/workbook.schema.json[/]")

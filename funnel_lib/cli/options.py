@@ -11,6 +11,14 @@ from typing import Annotated, Any
 import typer
 
 
+class Finished(Exception):  # noqa: N818 - not an error
+    """A command has said everything and ends with an exit code of its own."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def argument(text: str, **more: Any) -> Any:
     """Return what typer needs to know of an argument."""
     return typer.Argument(help=text, show_default=False, **more)

@@ -23,7 +23,12 @@ LONGEST_RAW = 500
 
 REASONS: Mapping[str, str] = {
     "broken_json": "The line is not one complete JSON object.",
-    "bad_encoding": "The line holds bytes that are not UTF-8.",
+    "bad_encoding": "The line holds bytes that are no text in the encoding of the file.",
+    "null_bytes": "The line holds null bytes: the file was damaged or copied badly.",
+    "too_long": "The line is longer than any row can be.",
+    "no_log_line": "The line is none of a web server's log.",
+    "other_request": "The request carries no event, or the server refused it.",
+    "cut_off": "The packed file ends too early, within this row or before it: all rows behind are missing.",
     "wrong_fields": "The row has another number of fields than the header.",
     "broken_quotes": "The quotation marks of the row do not match.",
     "blank_row": "The row is empty.",
@@ -38,11 +43,17 @@ REASONS: Mapping[str, str] = {
     "future": "A time lies beyond the export.",
     "not_before": "A time lies before another that it must not precede.",
     "duplicate_key": "Another row has the same key and says something else.",
+    "excluded_hit": "The system itself leaves the row out of its reports.",
     "bot": "The browser is that of a machine.",
+    "internal": "The business's own people did this.",
+    "unknown_event": "The event is none of those that the workbook knows.",
+    "clock_skew": "The event lies after its own arrival: the clock was wrong.",
     "test_account": "The row belongs to a test account.",
 }
 """Every rule that sets rows aside, with what it means; the quarantine tells the values."""
-NO_FAULT = frozenset(["blank_row", "repeated_header", "bot", "test_account"])
+NO_FAULT = frozenset(
+    ["blank_row", "other_request", "repeated_header", "excluded_hit", "bot", "internal", "test_account"]
+)
 """Rules whose rows are set aside as intended: they do not make a file worse."""
 
 
@@ -59,6 +70,7 @@ class Batch:
     merged : rows that went into others while reading, by (file, rule).
     derived : rows of further tables that follow from these rows; they are not counted.
     remarks : rows worth a remark, by (file, rule); they are among the kept ones.
+    unclassified : rows of visits that no channel is known for, by (source, medium).
 
     Raises
     ------
@@ -72,6 +84,7 @@ class Batch:
     merged: Mapping[tuple[str, str], int] = field(default_factory=dict)
     derived: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     remarks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    unclassified: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         found = Counter([*self.rows[FILE].tolist(), *self.rejected[FILE].tolist()])

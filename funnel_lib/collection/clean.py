@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -15,35 +16,96 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from funnel_lib.collection import channels, linking, screening
 from funnel_lib.collection.batch import INTERNAL, ROW, Batch, Sieve, rejected
 from funnel_lib.collection.files import Export
+from funnel_lib.collection.keys import CLICKS
 from funnel_lib.collection.pages import Page
 from funnel_lib.collection.values import PERSONAL, days, is_time_name, masked, numbers, times
 from funnel_lib.conditions import meets
 from funnel_lib.config import Cleaning, Source, start_of
-from funnel_lib.schema import EVENT_ID, PROPERTIES, SOURCE, TABLES, USER_ID, Kind, table
+from funnel_lib.schema import CHANNEL, EVENT_ID, FIRST_SEEN, PROPERTIES, SOURCE, TABLES, TS, USER_ID, Kind, table
 
 TEST = "_test"
 """Marks people of `Cleaning.test_accounts`, judged before personal data is dropped."""
 AGENTS = ("browser", "user_agent")
+TRAITS: Mapping[str, str] = {
+    "utm_source": "source", "utm_medium": "medium", "utm_campaign": "campaign", "referrer": "referrer",
+    "landing_page": "landing", **{name: name for name in CLICKS},
+}  # fmt: skip
+"""Columns of events that tell where a visit came from, and what the rules of channels call each."""
+MAIN_TIME: Mapping[str, str] = {
+    "events": TS, "users": FIRST_SEEN, "deals": "created", "stage_history": "entered_at", "spend": "date",
+    "surveys": TS, "exposures": TS,
+}  # fmt: skip
+"""The column that says when a row happened (deals, for instance, also have times that lie ahead)."""
 _AFTER_ALL = pd.Timestamp(datetime(2100, 1, 1, tzinfo=UTC))
 _IDS = frozenset([USER_ID, EVENT_ID, "record_id", "response_id", "unit_id"])
 _ROUNDED = r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{2}"
 _STATUSES = ("open", "won", "lost")
+_ORDERS: Mapping[str, Mapping[str, str]] = {"deals": {"closed": "created"}, "stage_history": {"left_at": "entered_at"}}
+"""Times that cannot lie before another, whatever the source."""
 Mask = npt.NDArray[np.bool_]
 
 
 def batch(page: Page, table_name: str, export: Export) -> Batch:
-    """Turn a page of text cells (columns with canonical names) into a checked batch of `table_name`."""
-    sieve = canonical(page.rows, table_name, export)
-    agents = tuple(page.rows[name] for name in AGENTS if name in page.rows and table_name == "events")
-    screen(sieve, table_name, export, agents=agents)
+    """Turn a page of text cells (columns with canonical names) into a checked batch of `table_name`.
+
+    Addresses, numbers, click ids and ids of other systems (`linking.names`) become links between ids; a row without
+    a `user_id` goes under the best of them. Events without a channel get it from their `TRAITS`.
+    """
+    keys = linking.keys(page.rows, export)
+    rows, owner = linking.owned(page.rows, table_name, keys, export)
+    traits = (
+        _traits(rows, export.source)
+        if table_name == "events" and CHANNEL not in {*rows, *export.source.constants}
+        else None
+    )
+    if traits is not None:
+        rows = rows.assign(**{CHANNEL: channels.classify(traits, channels.known(tuple(export.workbook.channels)))})
+    sieve = canonical(rows, table_name, export)
+    agents = tuple(rows[name] for name in AGENTS if name in rows and table_name == "events")
+    received = _received(rows, export) if table_name == "events" else None
+    screen(sieve, table_name, export, agents=agents, received=received)
+    stays = sieve.open
     kept, aside = sieve.split()
-    if table_name == "users":
-        kept = people(kept, export.workbook.cleaning)
-    elif "comment" in kept:
-        kept = kept.assign(comment=masked(kept["comment"]))
-    return Batch(table_name, kept, rejected(pd.concat([page.aside, aside])), {page.file: page.read})
+    held = {kind: [ids[stays].reset_index(drop=True) for ids in columns] for kind, columns in keys.items()}
+    found = linking.links(kept, held, owner[stays], MAIN_TIME.get(table_name), export)
+    kept = people(kept, export.workbook.cleaning) if table_name == "users" else _public(kept, table_name, export)
+    return Batch(
+        table_name, kept, rejected(pd.concat([page.aside, aside])), {page.file: page.read}, page.merged,
+        {"identities": found} if len(found) else {}, _late(sieve, received, page.file, export),
+        unclassified={} if traits is None else channels.unclassified(traits[stays], rows.loc[stays, CHANNEL]),
+    )  # fmt: skip
+
+
+def _received(rows: pd.DataFrame, export: Export) -> pd.Series[Any] | None:
+    """Return when the system took each event in; None where it does not tell."""
+    if screening.RECEIVED not in rows:
+        return None
+    text = tidy(rows[screening.RECEIVED].astype("str"), export.source, screening.RECEIVED)
+    return times(text, export.zone, date_format=export.source.date_format)
+
+
+def _late(sieve: Sieve, received: pd.Series[Any] | None, file: str, export: Export) -> dict[tuple[str, str], int]:
+    found = 0 if received is None else int((screening.late(sieve.rows, received, export) & sieve.open).sum())
+    return {(file, "late"): found} if found else {}
+
+
+def _public(kept: pd.DataFrame, table_name: str, export: Export) -> pd.DataFrame:
+    """Return the rows without what must not be kept, or has no place in the table."""
+    spec = table(table_name)
+    other = set() if spec.open else linking.names(export) - {*spec.columns}
+    shown = kept.drop(columns=[name for name in kept if name in PERSONAL or name in other])
+    return shown.assign(comment=masked(shown["comment"])) if "comment" in shown else shown
+
+
+def _traits(rows: pd.DataFrame, source: Source) -> pd.DataFrame | None:
+    """Return what the rows tell of where a visit came from; None where they have no column for it."""
+    found = {
+        name: tidy(rows[column].astype("str"), source, column) for column, name in TRAITS.items() if column in rows
+    }
+    return pd.DataFrame(found) if found else None
 
 
 def canonical(rows: pd.DataFrame, table_name: str, export: Export) -> Sieve:
@@ -107,13 +169,17 @@ def convert(text: pd.Series[Any], kind: Kind, export: Export) -> pd.Series[Any]:
     return days(read, export.zone) if kind == "date" else read
 
 
-def screen(sieve: Sieve, table_name: str, export: Export, *, agents: tuple[pd.Series[Any], ...] = ()) -> None:
+def screen(
+    sieve: Sieve, table_name: str, export: Export, *, agents: tuple[pd.Series[Any], ...] = (),
+    received: pd.Series[Any] | None = None,
+) -> None:  # fmt: skip
     """Apply the rules on single rows: missing values, ids, status, score, time limits and order, bots.
 
     Parameters
     ----------
     sieve : rows with canonical columns; broken ones are set aside.
     agents : browsers or user agents, one text per row, looked through for the words of `Cleaning.bots`.
+    received : when the system took each event in, where it tells.
     """
     rows, cleaning = sieve.rows, export.workbook.cleaning
     for name, column in table(table_name).columns.items():
@@ -142,7 +208,7 @@ def screen(sieve: Sieve, table_name: str, export: Export, *, agents: tuple[pd.Se
             rows["score"],
         )
     _time_limits(sieve, table_name, export)
-    for later, earlier in export.source.not_before.items():
+    for later, earlier in {**export.source.not_before, **_ORDERS.get(table_name, {})}.items():
         if later in rows and earlier in rows:
             mask = before(rows[later], rows[earlier], export.zone)
             sieve.reject(mask, "not_before", f"{later} lies before {earlier}", rows[later])
@@ -150,6 +216,8 @@ def screen(sieve: Sieve, table_name: str, export: Export, *, agents: tuple[pd.Se
     for agent in agents if words else ():
         found = agent.str.contains(words, case=False, regex=True).fillna(value=False)
         sieve.reject(found, "bot", "The browser is that of a machine", agent)
+    if table_name == "events":
+        screening.events(sieve, export, received)
 
 
 def before(later: pd.Series[Any], earlier: pd.Series[Any], zone: ZoneInfo) -> Mask:
@@ -190,17 +258,24 @@ def _time_limits(sieve: Sieve, table_name: str, export: Export) -> None:
 
 
 def _event_columns(columns: dict[str, pd.Series[Any]], rows: pd.DataFrame, export: Export) -> dict[str, pd.Series[Any]]:
-    """Add what every event has, and gather columns that the table does not know in `properties`."""
+    """Add what every event has, and gather columns that the table does not know in `properties`.
+
+    Columns called `_…` are the reader's own and stay as they are.
+    """
     known = TABLES["events"].columns
-    extra = [name for name in columns if name not in known and name not in PERSONAL]
-    events = {name: column for name, column in columns.items() if name in known}
+    extra = [name for name in columns if name not in known and name not in PERSONAL and name[0] != "_"]
+    events = {name: column for name, column in columns.items() if name in known or name[0] == "_"}
     events[SOURCE] = pd.Series([export.name] * len(rows), index=rows.index, dtype="str")
     if EVENT_ID not in events:
         ids = [f"{export.name}-{value:016x}" for value in rows[ROW].tolist()]
         events[EVENT_ID] = pd.Series(ids, index=rows.index, dtype="str")
     if extra:
         cells = zip(*(columns[name].astype(object).where(columns[name].notna(), None) for name in extra), strict=True)
-        members = ({n: v for n, v in zip(extra, row, strict=True) if v is not None} for row in cells)
+        own = columns.get(PROPERTIES, pd.Series("{}", index=rows.index, dtype="str")).fillna("{}")
+        members = (
+            {**json.loads(held), **{n: v for n, v in zip(extra, row, strict=True) if v is not None}}
+            for held, row in zip(own, cells, strict=True)
+        )
         texts = [json.dumps(member, ensure_ascii=False) if member else None for member in members]
         events[PROPERTIES] = pd.Series(texts, index=rows.index, dtype="str")
     return events

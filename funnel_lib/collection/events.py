@@ -5,75 +5,93 @@ DuckDB does it, on disk where it does not fit into memory.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from funnel_lib.collection.batch import LINE
-from funnel_lib.collection.finish import Resolved, horizon, order_reasons, wrong_order
-from funnel_lib.collection.stage import SEQ, Stage
+from funnel_lib.collection.finish import horizon, order_reasons, wrong_order_sql
+from funnel_lib.collection.stage import ORIGIN, PARQUET, SEQ, Stage, text
+from funnel_lib.collection.who import Resolved
 from funnel_lib.config import Workbook
-from funnel_lib.schema import EVENT_ID, FIRST_SEEN, SOURCE, TS, USER_ID, table
+from funnel_lib.schema import (
+    AMOUNT,
+    CURRENCY,
+    EVENT,
+    EVENT_ID,
+    PROPERTIES,
+    SESSION_ID,
+    SOURCE,
+    TS,
+    USER_ID,
+    table,
+)  # fmt: skip
 
-# The first rule that a row breaks; of rows with one key the first that was read stays.
+# The first rule that a row breaks; of rows with one key the first that was read stays. Keys are counted by their
+# hash, which takes a fraction of the memory; what shares one is then compared exactly.
 _ASIDE = """
-CREATE TEMP TABLE aside AS SELECT _seq, _line, rule FROM (
-    SELECT s._seq, s._line, CASE
-        WHEN t.value IS NOT NULL THEN 'test_account'
-        WHEN s.ts >= l.ends THEN 'future'
-        WHEN row_number() OVER (PARTITION BY s.event_id ORDER BY s._seq, s._line) > 1 THEN 'duplicate_event'
-        WHEN w._line IS NOT NULL THEN 'not_before' END AS rule
-    FROM staged AS s
-    LEFT JOIN tests AS t ON t.value = s.user_id
-    LEFT JOIN limits AS l ON l.source = s.source
-    LEFT JOIN wrong AS w ON w._seq = s._seq AND w._line = s._line
-) WHERE rule IS NOT NULL
+CREATE TEMP TABLE aside AS SELECT _pos, arg_min(rule, place) AS rule FROM (
+    SELECT _pos, 1 AS place, 'test_account' AS rule FROM staged SEMI JOIN tests ON tests.id = staged.user_id
+    UNION ALL SELECT _pos, 2, 'future' FROM staged JOIN limits USING (source) WHERE ts >= ends
+    UNION ALL SELECT _pos, 3, 'duplicate_event' FROM (
+        SELECT _pos, row_number() OVER (PARTITION BY event_id ORDER BY _seq, _line, _pos) AS copy FROM staged
+        SEMI JOIN twice ON twice.key = hash(staged.event_id)
+    ) WHERE copy > 1
+    UNION ALL SELECT _pos, 4, 'not_before' FROM ({wrong})
+    UNION ALL SELECT _pos, 5, 'near_duplicate' FROM ({near})
+) GROUP BY _pos
 """
-_ASKED = "SELECT _seq, _line, user_id, source AS _source, ts FROM staged SEMI JOIN asked USING (source)"
-_JUDGED = "SELECT _seq, _line, source, rule, _raw FROM staged JOIN aside USING (_seq, _line) ORDER BY ALL"
-_DAYS = "SELECT source, ts::DATE::TIMESTAMP AS day, count(*) AS rows FROM staged GROUP BY ALL ORDER BY ALL"
+_NEAR = """
+SELECT _pos FROM (
+    SELECT _pos, ts - lag(ts) OVER (PARTITION BY {same} ORDER BY ts, _seq, _line, _pos) AS gap FROM staged
+) WHERE gap <= to_microseconds({micros})
+"""
+_NOT_NEAR = "SELECT NULL::BIGINT AS _pos WHERE false"
+_SAME = (SOURCE, USER_ID, EVENT, SESSION_ID, AMOUNT, PROPERTIES)
+_TWICE = "CREATE TEMP TABLE twice AS SELECT hash(event_id) AS key FROM staged GROUP BY key HAVING count(*) > 1"
+_MERGED = """
+SELECT _seq, rule, count(*) AS rows FROM staged JOIN aside USING (_pos)
+WHERE rule IN ('duplicate_event', 'near_duplicate') GROUP BY ALL ORDER BY ALL
+"""
+_JUDGED = """
+SELECT staged.* EXCLUDE (_pos), rule FROM staged JOIN aside USING (_pos)
+WHERE rule NOT IN ('duplicate_event', 'near_duplicate') ORDER BY _seq, _line
+"""
+_DAYS = """
+SELECT source, seen::DATE::TIMESTAMP AS day, count(*) AS rows FROM ({times}) WHERE seen IS NOT NULL
+GROUP BY ALL ORDER BY ALL
+"""
+_NO_TIMES = "SELECT NULL::VARCHAR AS source, NULL::TIMESTAMPTZ AS seen WHERE false"
 _COVERED = """
 SELECT source, (ts AT TIME ZONE ?)::DATE::TIMESTAMP AS day, count(*) AS rows
 FROM read_parquet(?) GROUP BY ALL ORDER BY ALL
 """
-_KEPT = "staged AS s ANTI JOIN aside AS a ON a._seq = s._seq AND a._line = s._line"
+_KEPT = "staged AS s ANTI JOIN aside AS a ON a._pos = s._pos"
 
 
-def write(stage: Stage, resolved: Resolved, people: pd.DataFrame, target: Path) -> pd.DataFrame:
+def write(stage: Stage, resolved: Resolved, people: Path | None, target: Path) -> pd.DataFrame:
     """Write the events to `target` (Parquet, by user_id, ts, event_id) and count what became of each row.
 
     Parameters
     ----------
-    people : the table `users`, for the order of times against their attributes.
+    people : the users that sources of people know (Parquet), for the order of times against their attributes.
 
     Returns
     -------
     `source`, `day` (business zone, naive), `rows` of the events written.
     """
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET temp_directory = ?", [str(stage.folder)])
+    with stage.connected() as connection:
         stage.view(connection, "events")
-        _register(connection, "tests", pd.DataFrame({"value": sorted(resolved.tests)}, dtype="str"))
-        _register(connection, "ids", resolved.ids)
-        _register(connection, "limits", _limits(connection))
-        _register(connection, "wrong", _wrong(connection, resolved, people))
-        connection.execute(_ASIDE)
+        resolved.show(connection)
+        limits(connection, "SELECT source, ts AS seen FROM staged")
+        connection.execute(_TWICE)
+        wrong = wrong_order_sql(connection, "events", people, resolved.workbook)
+        connection.execute(_ASIDE.format(wrong=wrong, near=_near(connection, resolved.workbook)))
         _count(connection, stage, resolved.workbook)
-        _copy(connection, target)
+        _copy(connection, resolved.workbook, target)
         return _frame(connection.sql(_COVERED, params=[resolved.workbook.timezone, str(target)]))
-
-
-def seen(target: Path) -> pd.DataFrame:
-    """Return everybody in the events of `target` with the time of their first: `user_id`, `first_seen`."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        people = connection.read_parquet(str(target)).aggregate("user_id, min(ts) AS first_seen", "user_id")
-        found = _frame(people.order("user_id"))
-    return found.astype({USER_ID: "str", FIRST_SEEN: "datetime64[us, UTC]"})
 
 
 def newest(target: Path) -> datetime | None:
@@ -90,47 +108,51 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     return found
 
 
-def _register(connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame) -> None:
-    connection.register(name, pa.Table.from_pandas(frame, preserve_index=False))
+def limits(connection: duckdb.DuckDBPyConnection, times: str | None) -> None:
+    """Make the table `limits`: of each source with times far ahead of all others, where its data `ends`.
 
-
-def _limits(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    days = _frame(connection.sql(_DAYS))
+    Parameters
+    ----------
+    times : a query with the columns `source` and `seen`; without one no source has an end.
+    """
+    days = _frame(connection.sql(_DAYS.format(times=times or _NO_TIMES)))
     ends = {source: horizon(part.set_index("day")["rows"]) for source, part in days.groupby(SOURCE)}
     found = [(str(source), end.tz_localize("UTC")) for source, end in ends.items() if end is not None]
     columns = {SOURCE: "str", "ends": "datetime64[us, UTC]"}
-    return pd.DataFrame(found, columns=list(columns)).astype(columns)
-
-
-def _wrong(connection: duckdb.DuckDBPyConnection, resolved: Resolved, people: pd.DataFrame) -> pd.DataFrame:
-    """Return the places of events that lie before an attribute of their person that they must not precede."""
-    sources = resolved.workbook.sources.items()
-    names = [name for name, source in sources if source.table == "events" and source.not_before]
-    _register(connection, "asked", pd.DataFrame({SOURCE: names}, dtype="str"))
-    rows = _frame(connection.sql(_ASKED))
-    rows = rows.assign(**{USER_ID: resolved.person(rows[USER_ID])})
-    return rows.loc[wrong_order(rows, "events", people, resolved.workbook), [SEQ, LINE]].astype("int64")
+    frame = pd.DataFrame(found, columns=list(columns)).astype(columns)
+    connection.register("limits", pa.Table.from_pandas(frame, preserve_index=False))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, stage: Stage, workbook: Workbook) -> None:
     kept = connection.sql(f"SELECT s._seq, count(*) AS rows FROM {_KEPT} GROUP BY ALL ORDER BY ALL")  # noqa: S608
     stage.keep(_frame(kept).set_index(SEQ)["rows"])
+    for seq, rule, rows in connection.sql(_MERGED).fetchall():
+        stage.merge_count(seq, rule, rows)
     aside = _frame(connection.sql(_JUDGED))
-    duplicate = aside["rule"] == "duplicate_event"
-    stage.merge(aside[duplicate])
-    order = aside[SOURCE].map(order_reasons(workbook))
-    stage.set_aside(aside.assign(reason=order.where(aside["rule"] == "not_before"))[~duplicate])
+    order = aside[ORIGIN].map(order_reasons(workbook))
+    stage.set_aside(aside.assign(reason=order.where(aside["rule"] == "not_before")))
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
-    there = set(connection.table("staged").columns)
+def _near(connection: duckdb.DuckDBPyConnection, workbook: Workbook) -> str:
+    """Return a query for the rows that say what their person's row just before says."""
+    micros = workbook.cleaning.near_duplicates // timedelta(microseconds=1)
+    same = [name for name in _SAME if name in connection.view("staged").columns]
+    return _NEAR.format(same=", ".join(same), micros=micros) if micros else _NOT_NEAR
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, workbook: Workbook, target: Path) -> None:
+    there = set(connection.view("staged").columns)
     kinds = {"time": "TIMESTAMPTZ", "number": "DOUBLE"}
     columns = [
         f"s.{name}" if name in there else f"NULL::{kinds.get(column.kind, 'VARCHAR')} AS {name}"
         for name, column in table("events").columns.items()
     ]
     columns[columns.index(f"s.{USER_ID}")] = f"coalesce(i.user_id, s.user_id) AS {USER_ID}"
+    if {AMOUNT, CURRENCY} <= there and workbook.rates:
+        factor = "CASE s.currency " + " ".join(f"WHEN '{k}' THEN {rate!r}" for k, rate in workbook.rates.items())
+        columns[columns.index(f"s.{AMOUNT}")] = f"s.amount * {factor} ELSE 1 END AS {AMOUNT}"
+        known = ", ".join(f"'{name}'" for name in workbook.rates)
+        money = f"CASE WHEN s.currency IN ({known}) THEN '{workbook.currency}' ELSE s.currency END AS {CURRENCY}"
+        columns[columns.index(f"s.{CURRENCY}")] = money
     rows = f"SELECT {', '.join(columns)} FROM {_KEPT} LEFT JOIN ids AS i ON i.value = s.user_id"  # noqa: S608
-    file = str(target).replace("'", "''")
-    form = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
-    connection.execute(f"COPY ({rows} ORDER BY {USER_ID}, {TS}, {EVENT_ID}) TO '{file}' ({form})")
+    connection.execute(f"COPY ({rows} ORDER BY {USER_ID}, {TS}, {EVENT_ID}) TO {text(target)} {PARQUET}")

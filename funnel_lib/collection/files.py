@@ -1,14 +1,11 @@
-"""Export files as bytes: finding them, unpacking gzip, telling their kind and their encoding."""
+"""Export files as bytes: finding them, opening them packed or not, telling their kind."""
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import hashlib
 import os
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -17,12 +14,12 @@ from pathlib import Path
 from typing import BinaryIO, Literal, cast
 from zoneinfo import ZoneInfo
 
+from funnel_lib.collection.archives import Unpacked, damaged, members, names_in_zip, unzipped
 from funnel_lib.config import Source, Workbook
 from funnel_lib.errors import ConfigError, DataError
 
 Format = Literal["text", "excel", "parquet"]
-_BLOCK = 1 << 20
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"PAR1", "parquet"), (b"PK\x03\x04", "excel"), (b"\xd0\xcf\x11\xe0", "excel"),
 )  # fmt: skip
@@ -94,116 +91,87 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes, unpacked where it is gzip, whatever its name says.
+def opened(path: Path, *, part: bool = False) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes, unpacked where it is gzip, or zip with one file, whatever its name says.
+
+    Parameters
+    ----------
+    part : a packed file that ends too early is read up to there; its `cut_off` tells. Otherwise that is an error.
 
     Raises
     ------
-    DataError : the packed file is damaged or cut off.
+    DataError : the packed file is damaged, unpacks to more than the limits allow, or is cut off (without `part`).
     """
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+    with path.open("rb") as file, ExitStack() as held:
+        head = file.read(4)
         file.seek(0)
-        try:
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(
-                "The gzip file is damaged or ends too early.", where=path, found=str(error),
-                allowed="a whole gzip file", do="Download or export the file again.",
-            ) from error  # fmt: skip
+        if head[:2] == _GZIP:
+            unpacked = unzipped(file, path, path.stat().st_size)
+        elif head == _ZIP and not _is_office(path):
+            unpacked = next(held.enter_context(closing(_only_member(path))))
+        else:
+            yield file
+            return
+        yield cast(BinaryIO, unpacked)
+        if unpacked.cut_off and not part:
+            raise damaged(path, unpacked.cut_off)
 
 
 def format_of(path: Path) -> Format:
-    """Tell by its first bytes whether a file is a spreadsheet, Parquet or text."""
-    with opened(path) as file:
+    """Tell by its first bytes whether a file is a spreadsheet, Parquet or text; those of a zip with one file count."""
+    with opened(path, part=True) as file:
         head = file.read(8)
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "text")
 
 
-def first_character(path: Path, encoding: str) -> str:
-    """Return the first character of a text that is no white space; empty where there is none in the first block."""
-    with opened(path) as file:
-        return codecs.getincrementaldecoder(encoding)("replace").decode(file.read(4096)).lstrip("\ufeff \t\r\n")[:1]
-
-
-def encoding_of(path: Path, forced: str | None) -> str:
-    """Return the encoding of a text file: by its byte order mark, else UTF-8, else GB18030 where it reads as Chinese.
+def claimed_once(files: Iterable[tuple[Export, Sequence[Path]]]) -> None:
+    """Check that no file belongs to two sources: its rows would count twice.
 
     Raises
     ------
-    DataError : the file is not text in `forced`, or in any of these; says at which byte.
-    ConfigError : `forced` is no encoding.
+    ConfigError : two sources' patterns match the same file.
     """
-    with opened(path) as file:
-        head = file.read(4096)
-    if forced is not None:
-        return _forced(path, forced)
-    marked = next((name for bom, name in _BOMS if head.startswith(bom)), None)
-    if marked is None and len(head) > 3 and head.count(0) > len(head) // 4:
-        marked = "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
-    if marked is not None:
-        fault = _undecodable(path, marked)
-        if fault is None:
-            return marked
-        raise _unreadable(path, f"{marked} at byte {fault}")
-    fault = _undecodable(path, "utf-8")
-    if fault is None:
-        return "utf-8"
-    if _undecodable(path, "gb18030") is None and _reads_as_chinese(path):
-        return "gb18030"
-    raise _unreadable(path, f"utf-8 at byte {fault}, gb18030 (gives no usual Chinese text)")
+    owners: dict[Path, Export] = {}
+    for export, paths in files:
+        for path in paths:
+            other = owners.setdefault(path.resolve(), export)
+            if other.name != export.name and not _may_share(other, export):
+                raise ConfigError(
+                    "Two sources claim the same file.", where=f"{export.where}.files",
+                    found=f"{export.relative(path)} belongs to {other.name} and to {export.name}",
+                    allowed="each file in one source (or in sources of system table that fill different tables)",
+                    do=f"Narrow one of the patterns: {other.source.files} and {export.source.files}.",
+                )  # fmt: skip
 
 
-def _forced(path: Path, encoding: str) -> str:
+def _may_share(one: Export, other: Export) -> bool:
+    """Tell whether both sources take different tables from a file, as the workbook says."""
+    tables = {one.source.table, other.source.table}
+    sheets = {one.source.sheet, other.source.sheet}
+    return None not in tables and (len(tables) == 2 or (len(sheets) == 2 and None not in sheets))
+
+
+def _is_office(path: Path) -> bool:
+    """Tell whether a zip archive is a document of an office program (xlsx, xlsm, xlsb, ods), as far as it can be read.
+
+    A damaged one is taken for what its name says.
+    """
     try:
-        "".encode(encoding)
-    except LookupError as error:
-        raise ConfigError(
-            "There is no such encoding.", where=path, found=encoding,
-            allowed="utf-8, gb18030, utf-16, latin-1, cp1252, …",
-            do="Correct the source's encoding.",
-        ) from error  # fmt: skip
-    fault = _undecodable(path, encoding)
-    if fault is not None:
-        raise _unreadable(path, f"{encoding} at byte {fault}")
-    return encoding
+        return not {"[Content_Types].xml", "content.xml"}.isdisjoint(names_in_zip(path))
+    except DataError:
+        if path.suffix.lower() == ".zip":
+            raise
+        return True
 
 
-def _undecodable(path: Path, encoding: str) -> int | None:
-    """Return the offset of the first byte that is not text in `encoding`, None where all are."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    done = 0
-    with opened(path) as file:
-        while True:
-            block = file.read(_BLOCK)
-            held = len(decoder.getstate()[0])
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeError as error:
-                return done - held + getattr(error, "start", 0)
-            if not block:
-                return None
-            done += len(block)
-
-
-def _reads_as_chinese(path: Path) -> bool:
-    """Tell whether most characters beyond ASCII are usual Chinese; Latin-1 read as GB18030 gives rare ones."""
-    usual = other = 0
-    decoder = codecs.getincrementaldecoder("gb18030")()
-    with opened(path) as file:
-        while block := file.read(_BLOCK):
-            beyond = "".join(c for c in decoder.decode(block) if c > "\x7f")
-            inside = len(beyond.encode("gb2312", "ignore")) // 2
-            usual, other = usual + inside, other + len(beyond) - inside
-    return usual > other
-
-
-def _unreadable(path: Path, tried: str) -> DataError:
-    return DataError(
-        "The file's encoding is not known.", where=path, found=f"not readable as {tried}",
-        allowed="UTF-8, UTF-16 with a byte order mark, GB18030; or the one that the source's encoding names",
-        do="Set the source's encoding (such as latin-1 or cp1252), or export the file as UTF-8.",
-    )  # fmt: skip
+def _only_member(path: Path) -> Generator[Unpacked]:
+    names = names_in_zip(path)
+    if len(names) != 1:
+        raise DataError(
+            "The zip archive does not hold exactly one file.", where=path, found=", ".join(names[:5]) or "no file",
+            allowed="one table", do="Unpack it, and name the files with the source's pattern.",
+        )  # fmt: skip
+    yield from (stream for _, stream in members(path))
 
 
 def _near(raw: Path, pattern: str) -> str:

@@ -8,57 +8,45 @@ that it is set aside.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 
 from funnel_lib import schema
-from funnel_lib.collection.batch import LINE, RAW, ROW
-from funnel_lib.collection.clean import TEST, before
+from funnel_lib.collection.batch import LINE, ROW
+from funnel_lib.collection.clean import MAIN_TIME, TEST, before
 from funnel_lib.collection.files import Export
-from funnel_lib.collection.stage import DERIVED, ORIGIN, SEQ, Stage
+from funnel_lib.collection.stage import DERIVED, ORIGIN, POS, SEQ, Stage, quoted, text
 from funnel_lib.collection.values import days
+from funnel_lib.collection.who import Resolved
 from funnel_lib.config import Workbook
-from funnel_lib.schema import CAMPAIGN, CURRENCY, DTYPES, FIRST_SEEN, SOURCE, TS, USER_ID, TableName, table
+from funnel_lib.schema import AMOUNT, CAMPAIGN, CURRENCY, DTYPES, SOURCE, TS, USER_ID, TableName, table
 
-WORK = [SEQ, LINE, RAW, ROW, DERIVED, ORIGIN, TEST]
+WORK = [SEQ, LINE, POS, ROW, DERIVED, ORIGIN, TEST]
 MERGED = frozenset(
     [
         "duplicate_row",
         "duplicate_event",
+        "near_duplicate",
         "same_user",
         "same_person",
         "same_record",
+        "same_stay",
         "same_exposure",
         "added_up",
     ]
 )
-MAIN_TIME: Mapping[str, str] = {
-    "events": TS, "users": FIRST_SEEN, "deals": "created", "stage_history": "entered_at", "spend": "date",
-    "surveys": TS, "exposures": TS,
-}  # fmt: skip
-"""The column that says when a row happened (deals, for instance, also have times that lie ahead)."""
 SMALL: tuple[TableName, ...] = ("deals", "stage_history", "spend", "surveys", "exposures")
 _SPEND_KEY = ["date", "platform", CAMPAIGN]
 _GAP = pd.Timedelta(days=366)
+_DAY = "INTERVAL 1 DAY - INTERVAL 1 MICROSECOND"
 Rule = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """Who is who: `ids` gives the `user_id` behind each linked id (`value`), `tests` all ids of test accounts."""
-
-    workbook: Workbook
-    ids: pd.DataFrame
-    tests: frozenset[str]
-
-    def person(self, ids: pd.Series[Any]) -> pd.Series[Any]:
-        """Return the id of the person behind each id."""
-        return ids.map(self.ids.set_index("value")[USER_ID]).astype("str").fillna(ids)
 
 
 def horizon(days: pd.Series[Any]) -> pd.Timestamp | None:
@@ -80,36 +68,12 @@ def horizon(days: pd.Series[Any]) -> pd.Timestamp | None:
     return pd.Timestamp(days.index[int(far.to_numpy().argmax())]) + pd.Timedelta(days=1)
 
 
-def users(stage: Stage, resolved: Resolved) -> pd.DataFrame:
-    """Return one row per person: attributes fill up, and where two rows differ the later one wins.
-
-    Later means by source, file and line. `first_seen` is the earliest. A second row of one source about the
-    same person counts as merged.
-    """
-    rows = stage.read("users")
-    if rows.empty:
-        return schema.empty("users")
-    own = rows[USER_ID]
-    rows = rows.assign(**{USER_ID: resolved.person(own)})
-    rule = _common_rules(rows, own, "users", resolved)
-    known = _one_per_person(rows[rule == ""])
-    rule[wrong_order(rows, "users", known, resolved.workbook) & (rule == "")] = "not_before"
-    counted = rows[(rule == "") & ~rows[DERIVED].to_numpy(dtype=bool)]
-    again = counted.duplicated([ORIGIN, USER_ID]).to_numpy()
-    first = own[counted.index].groupby([counted[ORIGIN], counted[USER_ID]]).transform("first")
-    fate = np.where(~again, "", np.where(first == own[counted.index], "same_user", "same_person"))
-    left = rows[rule == ""]
-    rule[counted.index] = fate
-    _settle(stage, rows, rule, "users", resolved)
-    return _one_per_person(left)
-
-
-def small(name: TableName, stage: Stage, resolved: Resolved, people: pd.DataFrame) -> pd.DataFrame:
+def small(name: TableName, stage: Stage, resolved: Resolved, people: Path | None) -> pd.DataFrame:
     """Return one of the tables `SMALL`: duplicates out, people under one id, sorted by its key.
 
     Parameters
     ----------
-    people : the table `users`, for the order of times against their attributes.
+    people : the users that sources of people know (Parquet), for the order of times against their attributes.
     """
     rows = stage.read(name)
     if rows.empty:
@@ -117,8 +81,11 @@ def small(name: TableName, stage: Stage, resolved: Resolved, people: pd.DataFram
     unit = "unit_id" if name == "exposures" else USER_ID
     own = rows[unit] if unit in rows else pd.Series(None, index=rows.index, dtype="str")
     rows = rows.assign(**{unit: resolved.person(own)}) if unit in rows else rows
+    rows = _converted(rows, name, resolved.workbook)
     rule = _common_rules(rows, own, name, resolved)
-    rule[wrong_order(rows, name, people, resolved.workbook) & (rule == "")] = "not_before"
+    rule[wrong_order(rows, name, _attributes(people, name, resolved.workbook), resolved.workbook) & (rule == "")] = (
+        "not_before"
+    )
     rows = _KEYED[name](rows, rule) if name in _KEYED else rows
     left = _settle(stage, rows, rule, name, resolved)
     kept = left.drop(columns=[column for column in WORK if column in left])
@@ -127,25 +94,14 @@ def small(name: TableName, stage: Stage, resolved: Resolved, people: pd.DataFram
     return checked.sort_values(order.get(name, list(table(name).key)), kind="stable", ignore_index=True)
 
 
-def identities(stage: Stage, resolved: Resolved) -> pd.DataFrame:
-    """Return the ids that stand for another one, with the person, since when and by which source."""
-    links = stage.read("identities")
-    if links.empty:
-        return schema.empty("identities")
-    logins = links.groupby(USER_ID).agg({FIRST_SEEN: "min", SOURCE: "first"}).assign(kind="login")
-    browsers = links.groupby("value").agg({FIRST_SEEN: "min", SOURCE: "first"}).assign(kind="anonymous")
-    known = pd.concat([logins.rename_axis("value"), browsers]).reset_index().drop_duplicates("value")
-    found = known.merge(resolved.ids, on="value")
-    found = found[(found["value"] != found[USER_ID]) & ~found["value"].isin(resolved.tests)]
-    return schema.check("identities", found).sort_values([USER_ID, "kind", "value"], ignore_index=True)
-
-
-def with_people_of_events(users: pd.DataFrame, seen: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the users and everybody with events (`seen`: `user_id`, `first_seen`); the earliest time counts."""
-    both = [part for part in (users, seen) if part is not None and len(part)]
-    if not both:
-        return schema.empty("users")
-    return schema.check("users", complete("users", _one_per_person(pd.concat(both, ignore_index=True))))
+def _converted(rows: pd.DataFrame, name: str, workbook: Workbook) -> pd.DataFrame:
+    """Return the rows with amounts of the currencies in the workbook's `rates` in its own currency."""
+    money = "cost" if name == "spend" else AMOUNT
+    if not workbook.rates or money not in rows or CURRENCY not in rows:
+        return rows
+    rate = rows[CURRENCY].map(workbook.rates).astype("float64")
+    converted = {money: rows[money] * rate.fillna(1), CURRENCY: rows[CURRENCY].mask(rate.notna(), workbook.currency)}
+    return rows.assign(**converted)
 
 
 def complete(name: TableName, frame: pd.DataFrame) -> pd.DataFrame:
@@ -174,6 +130,43 @@ def wrong_order(rows: pd.DataFrame, name: str, people: pd.DataFrame, workbook: W
                 zone = Export(source_name, source, workbook).zone
                 wrong |= before(rows[later], attribute, zone) & (rows[ORIGIN] == source_name).to_numpy()
     return wrong
+
+
+def wrong_order_sql(connection: duckdb.DuckDBPyConnection, name: str, people: Path | None, workbook: Workbook) -> str:
+    """Return a query for POS of the rows of `staged` that `wrong_order` would find; `ids` tells their people.
+
+    Parameters
+    ----------
+    people : the users that sources of people know (Parquet).
+    """
+    nobody = f"SELECT NULL::BIGINT AS {POS} WHERE false"
+    if people is None or not people.is_file():
+        return nobody
+    connection.read_parquet(str(people)).create_view("attributes", replace=True)
+    there, known = connection.view("staged").columns, connection.view("attributes").columns
+    found = []
+    for source_name, source in workbook.sources.items():
+        for later, earlier in source.not_before.items() if source.table == name else ():
+            if later in there and earlier in known:
+                zone = Export(source_name, source, workbook).zone
+                at = f"s.{quoted(later)}"
+                local = f"{at} AT TIME ZONE '{zone}'"
+                end = f"CASE WHEN date_trunc('day', {local}) = {local} THEN {at} + {_DAY} ELSE {at} END"
+                found.append(
+                    f"SELECT s.{POS} FROM staged AS s LEFT JOIN ids ON ids.value = s.user_id "  # noqa: S608
+                    f"JOIN attributes AS a ON a.user_id = coalesce(ids.user_id, s.user_id) "
+                    f"WHERE s.{ORIGIN} = {text(source_name)} AND {end} < a.{quoted(earlier)}"
+                )
+    return " UNION ".join(found) or nobody
+
+
+def _attributes(people: Path | None, name: str, workbook: Workbook) -> pd.DataFrame:
+    """Return the attributes of people that times of the table `name` must not precede."""
+    asked = {earlier for s in workbook.sources.values() if s.table == name for earlier in s.not_before.values()}
+    if people is None or not asked:
+        return pd.DataFrame({USER_ID: pd.Series(dtype="str")})
+    known = [column for column in pq.read_schema(people).names if column in asked]
+    return pd.read_parquet(people, columns=[USER_ID, *known])
 
 
 def order_reasons(workbook: Workbook) -> dict[str, str]:
@@ -218,18 +211,21 @@ def _settle(stage: Stage, rows: pd.DataFrame, rule: Rule, name: str, resolved: R
     return rows[np.asarray(rule == "", dtype=bool)]
 
 
-def _one_per_person(rows: pd.DataFrame) -> pd.DataFrame:
-    groups = rows[[name for name in rows if name not in WORK]].groupby(USER_ID, sort=True)
-    people: pd.DataFrame = groups.last().reset_index()
-    if FIRST_SEEN in people:
-        people[FIRST_SEEN] = groups[FIRST_SEEN].min().to_numpy()
-    return people
-
-
 def _deals(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     """Let the newest row of a deal tell how it stands."""
     live = rows[rule == ""]
     rule[live.index[live.duplicated("record_id", keep="last")]] = "same_record"
+    return rows
+
+
+def _stays(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+    """Count each entry into a stage once: a history's own row before what a deal's row proves, an ended stay first."""
+    live = rows[rule == ""]
+    derived, ended = live[DERIVED], live["left_at"].notna() if "left_at" in live else False
+    live = live.assign(**{DERIVED: derived.astype(bool), "_ended": ended}).sort_values(
+        [DERIVED, "_ended"], ascending=[True, False], kind="stable"
+    )
+    rule[live.index[live.duplicated([ORIGIN, "record_id", "stage", "entered_at"])]] = "same_stay"
     return rows
 
 
@@ -265,5 +261,5 @@ def _spend(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
 
 
 _KEYED: Mapping[str, Callable[[pd.DataFrame, Rule], pd.DataFrame]] = {
-    "deals": _deals, "surveys": _surveys, "exposures": _exposures, "spend": _spend,
+    "deals": _deals, "stage_history": _stays, "surveys": _surveys, "exposures": _exposures, "spend": _spend,
 }  # fmt: skip

@@ -6,22 +6,42 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from funnel_lib.collection.batch import FILE, LINE, LONGEST_RAW, RAW, REASONS, ROW, rejected
-from funnel_lib.collection.values import PERSONAL, mask
+from funnel_lib.collection.values import PERSONAL, halfwidth, mask
 from funnel_lib.errors import DataError, nearest
 
+FURTHER = "+"
+"""Stands before the header text of a column that nobody asked for by name."""
 Cells = list[str | None]
-Record = tuple[int, Cells | None, str]
-"""Line, cells (None where they cannot be told apart) and text of a row."""
+
+
+class Record(NamedTuple):
+    """A row: its line, its cells (None where they cannot be told apart), its text, and the rule that it breaks."""
+
+    line: int
+    cells: Cells | None
+    text: str
+    rule: str = ""
+
+
 _PRIVATE_HEADER = re.compile(
     r"e-?mail|phone|mobile|\btel\b|(first|last|full|given|family)[ _]?name|surname|^name$|address"
     r"|姓名|手机|电话|邮箱|地址|身份证",
     re.IGNORECASE,
 )
+_TOTAL = re.compile(
+    r"((grand |sub-? ?)?totals?|(zwischen|gesamt)?summe|gesamt|(本页)?(合计|小计|总计|总和|汇总|累计))"
+    r"\s*[:：]?\s*[(（]?\s*[\d,]*\s*[条行笔项个]?\s*[)）]?",
+    re.IGNORECASE,
+)
+
+
+_IDS = frozenset(["user_id", "event_id", "record_id", "response_id", "unit_id"])
+_UNIT = re.compile(r"\s*[(（](?:单位[:：]\s*)?(?:人民币)?(?P<scale>[千万亿]?)元?[)）]$")
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,8 @@ class Wanted:
     optional : canonical names that may be absent.
     keys : canonical names that some JSON object of a file must have (JSON leaves out what is empty).
     advice : what to do when a column is missing.
+    further : whether all other columns of a header are read too, as FURTHER and their text. A column without a
+        text, or with that of an earlier one, is numbered: it continues the column to its left.
     """
 
     names: Mapping[str, str]
@@ -42,14 +64,18 @@ class Wanted:
     optional: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
     advice: str = "Correct the source's columns in the workbook, or export the file with these columns."
+    times: frozenset[str] = frozenset()
+    totals: bool = False
+    further: bool = False
 
     def places(self, header: Sequence[str | None]) -> dict[str, int]:
         """Return for each name that the header has the place of its column."""
-        texts = [_trimmed(cell) for cell in header]
+        texts = [_UNIT.sub("", _trimmed(cell)) or _trimmed(cell) for cell in header]
         found: dict[str, int] = {}
         for name, text in self.names.items():
-            if _trimmed(text) in texts:
-                found[name] = texts.index(_trimmed(text))
+            asked = _UNIT.sub("", _trimmed(text)) or _trimmed(text)
+            if asked in texts:
+                found[name] = texts.index(asked)
                 continue
             hits = (
                 i for pattern in self.spellings.get(name, ()) for i, cell in enumerate(texts) if pattern.fullmatch(cell)
@@ -96,6 +122,7 @@ class Page:
     rows : a text column per wanted name that the file has, then FILE, LINE, RAW and ROW.
     aside : the rows that are none of this table, columns `REJECTED`.
     header : the file's own name of each wanted column.
+    merged : rows that are already in the others, by (file, rule): rows of totals.
     """
 
     file: str
@@ -103,6 +130,7 @@ class Page:
     rows: pd.DataFrame
     aside: pd.DataFrame
     header: Mapping[str, str]
+    merged: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,28 +142,46 @@ class Shape:
     places: Mapping[str, int]
     hidden: frozenset[int]
     delimiter: str
+    totals: bool = False
 
     @classmethod
     def of(cls, header: Sequence[str], wanted: Wanted, file: str, delimiter: str) -> Shape:
         """Take the shape from the header of `file` (its name as the tally holds it)."""
         places = wanted.places(header)
+        if wanted.further:
+            places |= _further(header, set(places.values()))
         looks = {i for i, text in enumerate(header) if _PRIVATE_HEADER.search(text)}
-        mapped = {place for name, place in places.items() if name in PERSONAL}
-        return cls(file, list(header), places, frozenset(looks | mapped), delimiter)
+        mapped = {place for name, place in places.items() if name.rpartition(".")[2] in PERSONAL}
+        return cls(file, list(header), places, frozenset(looks | mapped), delimiter, wanted.totals)
 
-    def page(self, records: Sequence[Record], rules: Sequence[str] | None = None) -> Page:
-        """Sort records into rows of the table and rows aside; `rules` names what the reader found already."""
+    def page(self, records: Sequence[Record]) -> Page:
+        """Sort records into rows of the table, rows of totals and rows aside."""
         good: list[tuple[int, Cells, str]] = []
         aside = []
-        for i, (line, cells, text) in enumerate(records):
-            rule, reason = (rules[i], REASONS[rules[i]]) if rules and rules[i] else self._fault(cells)
-            if rule or cells is None:
+        totals = 0
+        for line, cells, text, known in records:
+            rule, reason = (known, REASONS[known]) if known else self._fault(cells)
+            if rule == "total_row":
+                totals += 1
+            elif rule or cells is None:
                 aside.append((self.file, line, rule, reason, mask(text[:LONGEST_RAW], strict=bool(self.hidden))))
             else:
                 good.append((line, cells, text))
-        columns = {name: pd.Series([cells[i] for _, cells, _ in good], dtype="str") for name, i in self.places.items()}
+        columns = {name: self._column(name, [cells[i] for _, cells, _ in good]) for name, i in self.places.items()}
         header = {name: _trimmed(self.header[i]) for name, i in self.places.items()}
-        return Page(self.file, len(records), pd.DataFrame({**columns, **self._origin(good)}), rejected(aside), header)
+        rows = pd.DataFrame({**columns, **self._origin(good)})
+        merged = {(self.file, "total_row"): totals} if totals else {}
+        return Page(self.file, len(records), rows, rejected(aside), header, merged)
+
+    def _column(self, name: str, cells: Cells) -> pd.Series[Any]:
+        """Return a column; amounts below a header such as 金额（万元） get their unit, ids their usual width."""
+        unit = _UNIT.search(_trimmed(self.header[self.places[name]]))
+        scale = unit["scale"] if unit else ""
+        column = pd.Series(cells, dtype="str")
+        if name.rpartition(".")[2] in _IDS and not column.str.isascii().fillna(value=True).all():
+            column = column.map(halfwidth, na_action="ignore").astype("str")
+        bare = ~column.str.contains(r"(?:^|[千万亿元%])\s*$").fillna(value=True)  # a cell's own unit counts
+        return column.mask(bare, column + scale) if scale else column
 
     def _origin(self, rows: Sequence[tuple[int, Cells, str]]) -> dict[str, pd.Series[Any]]:
         texts = pd.Series([text for _, _, text in rows], dtype=object)
@@ -153,12 +199,22 @@ class Shape:
             return "blank_row", REASONS["blank_row"]
         if cells == self.header:  # of files that were put together
             return "repeated_header", REASONS["repeated_header"]
+        if self.totals and self._is_total(cells):
+            return "total_row", ""
         width = len(self.header)
         # A delimiter at the end of every row is harmless; a cell too many or too few is not.
         if len(cells) < width or any(cell and cell.strip() for cell in cells[width:]):
             fields = f"{len(cells)} field{'s' if len(cells) != 1 else ''}"
             return "wrong_fields", f"The row has {fields} where the header has {width}."
         return "", ""
+
+    def _is_total(self, cells: Cells) -> bool:
+        """Tell whether the row begins with a word for a total and lacks something that its other rows have."""
+        first = next(cell for cell in cells if cell and cell.strip())
+        if not _TOTAL.fullmatch(first.strip()):
+            return False
+        wanted = [cells[place] if place < len(cells) else None for place in self.places.values()]
+        return not all(cell and cell.strip() for cell in wanted)
 
     def _shown(self, cells: Cells, text: str) -> str:
         if not self.hidden:
@@ -167,5 +223,28 @@ class Shape:
         return self.delimiter.join(shown)[:LONGEST_RAW]
 
 
+def _further(header: Sequence[str], taken: set[int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    text = ""
+    for place, cell in enumerate(header):
+        text = _trimmed(cell) or text
+        if place in taken or not text:
+            text = ""
+            continue
+        name = FURTHER + text
+        count = 2
+        while name in found:
+            name, count = f"{FURTHER}{text} ({count})", count + 1
+        found[name] = place
+    return found
+
+
+def is_private(header: str) -> bool:
+    """Tell whether a column of this header likely holds what identifies a person."""
+    return _PRIVATE_HEADER.search(header) is not None
+
+
 def _trimmed(cell: str | None) -> str:
-    return (cell or "").strip().removeprefix("\ufeff").strip()
+    """Return a header text without what nobody sees: space around it, line breaks, full-width letters and digits."""
+    text = (cell or "").strip().removeprefix("\ufeff").strip()
+    return halfwidth(" ".join(text.split())) if text and not text.isascii() else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,35 @@ import pandas as pd
 from funnel_lib.collection.batch import INTERNAL, RAW, Batch, rejected
 from funnel_lib.collection.clean import canonical, screen
 from funnel_lib.collection.files import Export
-from funnel_lib.collection.pages import Page, Wanted
-from funnel_lib.collection.reading import pages
+from funnel_lib.collection.layouts import Layout, fitted
+from funnel_lib.collection.pages import Page
+from funnel_lib.collection.values import numbers
 from funnel_lib.schema import CAMPAIGN, CURRENCY
 
 _COUNTED = ("impressions", "clicks", "cost")
+_MICROS = "cost_micros"
 _TOTAL = r"(?i)(?:^|[,;\t|\"])\s*(?:totals?\b|gesamt|总计|合计|总和|汇总|results from )"
 _CODE = re.compile(r"\(([A-Z]{3})\)")
 
 
-def wanted(names: Mapping[str, str], spellings: Mapping[str, Sequence[str]], *, advice: str) -> Wanted:
-    """Return the columns of a platform: its English header texts, and patterns for other ones (capitals ignored)."""
-    patterns = {name: tuple(re.compile(text, re.IGNORECASE) for text in texts) for name, texts in spellings.items()}
-    return Wanted(names, patterns, optional=frozenset([CURRENCY]), advice=advice)
+def layouts(columns: Mapping[str, Sequence[str]], *, micros: Sequence[str] = ()) -> list[Layout]:
+    """Return the layouts of a platform: its report, and its rows with the cost in millionths (`micros`) if any.
+
+    Parameters
+    ----------
+    columns : `date`, `campaign`, `impressions`, `clicks`, `cost` and perhaps `currency` -> header texts.
+    """
+    needs = ("date", CAMPAIGN, *_COUNTED)
+    report = [Layout("spend", columns, needs)]
+    if micros:
+        exact = {**{name: texts for name, texts in columns.items() if name != "cost"}, _MICROS: micros}
+        report.append(Layout("spend", exact, [*needs[:-1], _MICROS]))
+    return report
 
 
-def read(paths: Sequence[Path], export: Export, columns: Wanted, *, platform: str) -> Iterator[Batch]:
+def read(
+    paths: Sequence[Path], export: Export, known: Sequence[Layout], *, platform: str, advice: str
+) -> Iterator[Batch]:
     """Read daily exports of `platform` into the table `spend`.
 
     Rows of totals (no day, and a total's name or no campaign) are already in the other rows: they count as
@@ -39,9 +53,16 @@ def read(paths: Sequence[Path], export: Export, columns: Wanted, *, platform: st
     ------
     DataError : a file is damaged or lacks a column; the day above all, without which nothing can be compared.
     """
-    for path in paths:
-        for page in pages(path, export, columns):
-            yield _batch(page, export, platform)
+    for layout, page in fitted(paths, export, known, advice=advice):
+        yield _batch(_in_units(page) if _MICROS in layout.columns else page, export, platform)
+
+
+def _in_units(page: Page) -> Page:
+    """Return the page with the cost in units of its currency instead of millionths."""
+    cost = numbers(page.rows[_MICROS]) / 1e6
+    texts = cost.map(repr, na_action="ignore").astype("str").fillna(page.rows[_MICROS])  # unreadable stays as it is
+    rows = page.rows.drop(columns=_MICROS).assign(cost=texts)
+    return replace(page, rows=rows, header={**page.header, "cost": page.header[_MICROS]})
 
 
 def _batch(page: Page, export: Export, platform: str) -> Batch:
@@ -60,7 +81,7 @@ def _batch(page: Page, export: Export, platform: str) -> Batch:
     screen(sieve, "spend", export)
     kept, aside = sieve.split()
     short = page.aside[RAW].str.contains(_TOTAL, regex=True).fillna(value=False).astype(bool)
-    totals = int(total.sum() + short.sum())
+    totals = int(total.sum() + short.sum()) + sum(page.merged.values())
     merged = {(page.file, "total_row"): totals} if totals else {}
     return Batch("spend", kept, rejected(pd.concat([page.aside[~short], aside])), {page.file: page.read}, merged)
 

@@ -2,78 +2,121 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from funnel_lib.collection.batch import FILE, LINE, RAW, REASONS, ROW, Batch, balance, tally
-from funnel_lib.collection.files import Export
-from funnel_lib.collection.store import save
+from funnel_lib.collection.batch import FILE, LINE, LONGEST_RAW, RAW, REASONS, balance, tally
+from funnel_lib.collection.parts import Part, Written
 from funnel_lib.collection.values import mask
 from funnel_lib.schema import SOURCE
 
-SEQ, ORIGIN, DERIVED = "_seq", "_source", "_derived"
+SEQ, ORIGIN, DERIVED, POS = "_seq", "_source", "_derived", "_pos"
 """Position of the row's file in reading order; the source's name; whether the row only follows from rows that
-are counted elsewhere."""
+are counted elsewhere; the row's place within its table, which no other row has."""
+MEMORY = "900MB"
+"""What the database may take before it uses the disk."""
+PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+"""How the database writes a table."""
 Entry = tuple[str, str, str, str, str, int]
+_MEMBERS = 1 << 20
+_ORDER = f"{SEQ}, {DERIVED}, {LINE}, {POS}"
+_STAGED = f"""
+CREATE OR REPLACE TEMP VIEW {{name}} AS
+SELECT rows.* EXCLUDE (filename, file_row_number, {FILE}), places.{SEQ}, parts.{ORIGIN}, parts.{DERIVED},
+    parts._part * 4294967296 + rows.file_row_number AS {POS}
+FROM read_parquet({{files}}, union_by_name = true, filename = true, file_row_number = true) AS rows
+JOIN {{name}}_parts AS parts USING (filename)
+JOIN {{name}}_places AS places ON places.{ORIGIN} = parts.{ORIGIN} AND places.{FILE} = rows.{FILE}
+"""  # noqa: S608 - made of constants
 
 
 @dataclass
 class Stage:
-    """Everything that was read so far, below `folder`, which is thrown away at the end.
+    """Everything that was read so far; `folder` is for work in progress and thrown away at the end.
 
-    Rows stay in the order (SEQ, LINE), so that “first” and “last” mean what a person means by them.
+    Rows stay in the order (SEQ, DERIVED, LINE), so that “first” and “last” mean what a person means by them.
     """
 
     folder: Path
-    files: list[tuple[str, str, str]] = field(default_factory=list)
-    parts: dict[str, list[Path]] = field(default_factory=dict)
+    files: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    parts: dict[str, list[tuple[str, Part]]] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     aside: list[pd.DataFrame] = field(default_factory=list)
     remarks: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    unclassified: dict[tuple[str, str, str], int] = field(default_factory=dict)
     covered: list[pd.DataFrame] = field(default_factory=list)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def add(self, export: Export, batch: Batch) -> None:
+    def expect(self, source: str, files: Sequence[str]) -> None:
+        """Fix the order of the files before they are taken, in whatever order that may be.
+
+        What is read from a member of an archive (``ARCHIVE/MEMBER``) comes where the archive does.
+        """
+        for file in files:
+            if (source, file) not in self._places:
+                archive = self._places.get((source, archive_of(file, lambda name: (source, name) in self._places)))
+                place = len(self.files) * _MEMBERS if archive is None else archive + 1
+                while place in self.files:
+                    place += 1
+                self._places[source, file] = place
+                self.files[place] = (source, file, "")
+
+    def take(self, source: str, batch: Written) -> None:
         """Take in a batch of one source."""
-        name, table = export.name, batch.table
+        self.expect(source, list(batch.read))
         for file in batch.read:
-            if (name, file) not in self._places:
-                self._places[name, file] = len(self.files)
-                self.files.append((name, file, table))
+            place = self._places[source, file]
+            self.files[place] = (source, file, self.files[place][2] or batch.table)
+        name, table = source, batch.table
         self.entries += [(name, file, table, "read", "", rows) for file, rows in batch.read.items()]
-        self.entries += [(name, f, table, "merged", rule, rows) for (f, rule), rows in batch.merged.items()]
+        self.entries += [(name, file, table, "merged", rule, rows) for (file, rule), rows in batch.merged.items()]
         for (file, rule), rows in batch.remarks.items():
             self.remarks[name, file, rule] = self.remarks.get((name, file, rule), 0) + rows
-        places = {file: self._places[name, file] for file in batch.read}
-        own: dict[str, Any] = {SEQ: batch.rows[FILE].map(places).astype("int64"), DERIVED: False}
-        self._write(table, batch.rows.drop(columns=FILE).assign(**own))
-        last = max(places.values(), default=0)
-        for other, derived in batch.derived.items():
-            origin: dict[str, Any] = {SEQ: last, DERIVED: True, LINE: 0, RAW: "", ROW: 0}
-            self._write(other, derived.assign(**origin))
-        self.set_aside(batch.rejected.assign(**{SEQ: batch.rejected[FILE].map(places).astype("int64")}))
+        for pair, rows in batch.unclassified.items():
+            self.unclassified[name, *pair] = self.unclassified.get((name, *pair), 0) + rows
+        for part in batch.parts:
+            self.parts.setdefault(part.table, []).append((source, part))
+        aside = batch.aside()
+        if len(aside):
+            places = {file: self._places[source, file] for file in aside[FILE].unique()}
+            self._quarantine(aside.assign(**{SEQ: aside[FILE].map(places).astype("int64")}))
 
     def set_aside(self, rows: pd.DataFrame) -> None:
-        """Quarantine rows: SEQ, LINE, `rule`, RAW, and `reason` (its rule's usual one where missing)."""
+        """Quarantine rows that a rule over all files refuses: SEQ, LINE, `rule`, and what was read of them.
+
+        `reason` is that of the rule where it is missing.
+        """
         if rows.empty:
             return
-        files = pd.DataFrame(self.files, columns=[SOURCE, "file", "table"])
+        usual = rows["rule"].map(REASONS)
+        reason = rows["reason"].fillna(usual) if "reason" in rows else usual
+        shown = [name for name in rows if not str(name).startswith("_") and name not in ("rule", "reason")]
+        texts = [_shown(shown, row) for row in rows[shown].itertuples(index=False, name=None)]
+        self._quarantine(rows[[SEQ, LINE, "rule"]].assign(reason=reason.map(mask), **{RAW: texts}))
+
+    def _quarantine(self, rows: pd.DataFrame) -> None:
+        files = pd.DataFrame.from_dict(self.files, orient="index", columns=[SOURCE, "file", "table"])
         known = files.loc[rows[SEQ]].reset_index(drop=True)
-        rest = rows[[LINE, "rule", RAW]].reset_index(drop=True).rename(columns={LINE: "line", RAW: "raw"})
-        usual = rest["rule"].map(REASONS)
-        reason = rows["reason"].reset_index(drop=True).fillna(usual) if "reason" in rows else usual
-        # Here all rows that are set aside come by, so that no address or number of a person gets past.
-        self.aside.append(known.join(rest).assign(reason=reason.map(mask), raw=rest["raw"].map(mask)))
+        rest = rows[[LINE, "rule", "reason", RAW]].reset_index(drop=True)
+        self.aside.append(known.join(rest.rename(columns={LINE: "line", RAW: "raw"})))
 
     def merge(self, rows: pd.DataFrame) -> None:
         """Count rows (SEQ, `rule`) that went into others."""
         for seq, rule, count in rows.groupby([SEQ, "rule"]).size().reset_index().itertuples(index=False, name=None):
-            source, file, table = self.files[seq]
-            self.entries.append((source, file, table, "merged", rule, count))
+            self.merge_count(seq, rule, count)
+
+    def merge_count(self, seq: int, rule: str, rows: int) -> None:
+        """Count `rows` rows of the file `seq` that went into others by a rule."""
+        source, file, table = self.files[seq]
+        self.entries.append((source, file, table, "merged", rule, rows))
 
     def keep(self, rows: pd.Series[Any]) -> None:
         """Count rows that are in the final tables: SEQ -> how many."""
@@ -85,15 +128,48 @@ class Stage:
         """Return the staged rows of a table, with ORIGIN, in the order in which they were read."""
         if table not in self.parts:
             return pd.DataFrame()
-        rows = pd.concat([pd.read_parquet(part) for part in self.parts[table]], ignore_index=True)
-        rows = rows.sort_values([SEQ, DERIVED, LINE], kind="stable", ignore_index=True)
-        names = dict(enumerate(name for name, *_ in self.files))
-        return rows.assign(**{ORIGIN: rows[SEQ].map(names).astype("str")})
+        with self.connected() as connection:
+            self.view(connection, table)
+            rows: pd.DataFrame = connection.sql(f"SELECT * FROM staged ORDER BY {_ORDER}").to_arrow_table().to_pandas()  # noqa: S608
+        return rows
 
-    def view(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        """Make the staged rows of a table visible to DuckDB as the view `staged`."""
-        parts = [str(part) for part in self.parts[table]]
-        connection.read_parquet(parts, union_by_name=True).create_view("staged")
+    def view(self, connection: duckdb.DuckDBPyConnection, table: str, name: str = "staged") -> None:
+        """Make the staged rows of a table visible to DuckDB as a view, with SEQ, ORIGIN, DERIVED and POS."""
+        held = self.parts[table]
+        paths = [str(part.path) for _, part in held]
+        parts = {
+            "filename": paths, ORIGIN: [source for source, _ in held], DERIVED: [part.derived for _, part in held],
+            "_part": pa.array(range(len(held)), pa.int64()),
+        }  # fmt: skip
+        places = {
+            ORIGIN: [source for source, _ in self._places], FILE: [file for _, file in self._places],
+            SEQ: pa.array(self._places.values(), pa.int64()),
+        }  # fmt: skip
+        connection.register(f"{name}_parts", pa.table(parts))
+        connection.register(f"{name}_places", pa.table(places))
+        listed = f"[{', '.join(map(text, paths))}]"
+        connection.execute(_STAGED.format(name=name, files=listed))
+
+    @contextmanager
+    def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a database in memory that uses the stage's folder beyond `MEMORY`; its clock is UTC."""
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET temp_directory = ?", [str(self.folder)])
+            connection.execute("SET memory_limit = ?", [MEMORY])
+            connection.execute("SET preserve_insertion_order = false")
+            connection.execute("SET python_enable_replacements = false")
+            yield connection
+
+    def columns(self) -> dict[str, list[str]]:
+        """Return for each source and table (``crm: users``) the columns that were read."""
+        found: dict[str, set[str]] = {}
+        for table, held in self.parts.items():
+            for source, part in held:
+                if not part.derived:
+                    names = pq.read_schema(part.path).names
+                    found.setdefault(f"{source}: {table}", set()).update(n for n in names if not n.startswith("_"))
+        return {place: sorted(names) for place, names in sorted(found.items())}
 
     def coverage(self) -> pd.DataFrame:
         """Return `source`, `day` (naive, business zone), `rows` of all kept rows that have a time."""
@@ -122,9 +198,32 @@ class Stage:
         balance(frame)
         return frame
 
-    def _write(self, table: str, rows: pd.DataFrame) -> None:
-        if rows.empty:
-            return
-        parts = self.parts.setdefault(table, [])
-        parts.append(self.folder / f"{table}-{len(parts):06}.parquet")
-        save(rows, parts[-1])
+
+def archive_of(file: str, known: Callable[[str], bool]) -> str:
+    """Return the known file that `file` is, or that it is a member of (``ARCHIVE/MEMBER``); itself where none is.
+
+    >>> archive_of("a/b.zip/c.csv", {"a/b.zip"}.__contains__)
+    'a/b.zip'
+    """
+    outer = file
+    while not known(outer):
+        outer, inside, _ = outer.rpartition("/")
+        if not inside:
+            return file
+    return outer
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: object) -> str:
+    """Return a text (or a path) as SQL writes it."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _shown(names: Sequence[object], row: Sequence[Any]) -> str:
+    """Return what was read of a row, as text that people can read."""
+    cells = (f"{name}: {value}" for name, value in zip(names, row, strict=True) if not pd.isna(value))
+    return mask("; ".join(cells)[:LONGEST_RAW])

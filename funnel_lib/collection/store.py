@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from funnel_lib.collection.files import sha256
+from funnel_lib.collection.trends import DAILY
 from funnel_lib.errors import DataError
 from funnel_lib.schema import TableName, empty
 
@@ -26,6 +27,7 @@ Facts = dict[str, Any]
 _NO_DAYS = pd.DataFrame({"source": [], "day": [], "rows": []}).astype(
     {"source": "str", "day": "datetime64[us]", "rows": "int64"}
 )
+_NO_MEASURES = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in DAILY.items()})
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,20 @@ class Store:
         none = empty(table)
         return none if columns is None else none.reindex(columns=list(columns))
 
+    @property
+    def shelf(self) -> Path:
+        """Where what was read is kept for the next collection."""
+        return self.folder.parent / f".{self.folder.name}-read"
+
+    def holds(self, state: str) -> bool:
+        """Tell whether the tables were collected from this `state` of files and workbook, and are all there."""
+        try:
+            facts = self.facts()
+        except DataError:
+            return False
+        whole = all((self.folder / f"{name}.parquet").is_file() for name in facts["tables"])
+        return whole and facts.get("state") == state
+
     def tally(self) -> pd.DataFrame:
         """Return how many rows had which fate: `source, file, table, outcome, rule, rows`.
 
@@ -70,7 +86,13 @@ class Store:
         `first_day`, `last_day` (ISO dates of the business zone, None without times), `data_through` (ISO instant
         of the newest event or row), `inputs` (source, file, sha256, bytes, rows), `tables` (rows, sha256),
         `workbook_sha256`, `remarks` (source, file, rule, rows), `newest` (per source the day of its newest row),
-        `people` (registered, with_record, oversize).
+        `people` (registered, with_record, oversize: the ids that were refused, as too many people had them),
+        `refused` (kind, rule, values, links: which ids join nobody), `overlap` (source, other, people in both),
+        `channels` (version of the rules, own_rules, unclassified_rows and the largest groups of them), `hashed`
+        (whether there are addresses or numbers), `key` (own, or demo: the secret key that they are hashed with),
+        `schema` and `schema_before` (source and table -> columns, now and in the collection before), `drift` (place,
+        column, change: new, lost), `collected` (a hash of all that the tables follow from), `state` (the same; None
+        where not all of it lies in files).
 
         Raises
         ------
@@ -90,12 +112,24 @@ class Store:
         self._collected()
         return pd.read_parquet(self.folder / "coverage.parquet")
 
+    def daily(self) -> pd.DataFrame:
+        """Return what was measured of the events per day and week: `trends.DAILY`; without rows where there are none.
+
+        Raises
+        ------
+        DataError : nothing was collected yet.
+        """
+        self._collected()
+        measured = self.folder / "daily.parquet"
+        return pd.read_parquet(measured) if measured.is_file() else _NO_MEASURES
+
     def write(
         self,
         tables: Mapping[TableName, pd.DataFrame | Path],
         tally: pd.DataFrame,
         facts: Mapping[str, Any],
         coverage: pd.DataFrame | None = None,
+        daily: pd.DataFrame | None = None,
     ) -> None:
         """Replace the whole folder: all is written elsewhere first, then renamed into place.
 
@@ -108,6 +142,7 @@ class Store:
                 _place(content, new / f"{name}.parquet")
             save(tally, new / "tally.parquet")
             save(_NO_DAYS if coverage is None else coverage, new / "coverage.parquet")
+            save(_NO_MEASURES if daily is None else daily, new / "daily.parquet")
             told = {name: _describe(new / f"{name}.parquet") for name in sorted(tables)}
             text = json.dumps({**facts, "tables": told}, ensure_ascii=False, indent=1, sort_keys=True)
             (new / "facts.json").write_text(text + "\n", encoding="utf-8")

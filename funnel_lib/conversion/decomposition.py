@@ -207,7 +207,7 @@ def by_step(now: Journeys, before: Journeys, *, rules: Rules, rng: Rng, draws: i
     few = min(old[0], new[0]) < rules.min_units or min(old[-1], new[-1]) < max(rules.min_events, 1)
     if few or not now.funnel.simple:
         return steps.reindex(columns=STEPS).assign(clear=False, reason=TOO_FEW if now.funnel.simple else "not_nested")
-    parts, drawn = _log_parts(old, new), _log_parts(*(_resteps(part, rng, draws) for part in (old, new)))
+    parts, drawn = _log_parts(old, new), _log_parts(*(redrawn_steps(part, rng, draws) for part in (old, new)))
     found = pd.DataFrame([vars(part) for part in _whole(parts, drawn.T, rules)])
     table = steps.assign(
         rate_before=old[1:] / old[:-1], rate_now=new[1:] / new[:-1], part=found["estimate"], low=found["low"],
@@ -333,7 +333,7 @@ def _spread(frame: pd.DataFrame) -> tuple[float, float]:
     return float(np.sqrt(max(variance, 0.0))), float(chi2.sf(q, len(compared) - 1))
 
 
-def _resteps(reached: Floats, rng: Rng, draws: int) -> Floats:
+def redrawn_steps(reached: Floats, rng: Rng, draws: int) -> Floats:
     """Return the units at each step in so many multinomial draws of how far each unit went."""
     exactly = reached - np.append(reached[1:], 0)
     drawn = rng.multinomial(int(reached[0]), exactly / reached[0], size=draws)

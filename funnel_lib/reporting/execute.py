@@ -7,8 +7,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -24,12 +24,23 @@ from funnel_lib.reporting.blocks import MIME
 from funnel_lib.reporting.manifest import Manifest
 from funnel_lib.reporting.plan import Job
 from funnel_lib.reporting.render import PageFacts
+from funnel_lib.reporting.upkeep import restating
+from funnel_lib.reporting.upkeep.restating import Published, Restated
 
 Status = Literal["ok", "failed", "no data"]
 START_TIMEOUT = 180
-CELL_TIMEOUT = 600
 GRACE = 5
+SLOWEST = 3
+LOG = "log"
 OURS = {kind.__name__ for kind in (FunnelError, ConfigError, DataError, NothingToDo)}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many seconds one cell of a notebook, and one whole report, may take."""
+
+    cell: int = 600
+    report: int = 1800
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Order:
     page : what the page says beside the notebook, as far as it is known before.
     manifest : what the report is made from.
     fork : whether its kernel is forked.
+    before : the report that stands at its place; a number that moves by more than the share `tolerance` is listed.
     """
 
     job: Job
@@ -56,11 +68,14 @@ class Order:
     page: PageFacts
     manifest: Manifest
     fork: bool = True
+    limits: Limits = field(default_factory=Limits)
+    before: Published | None = None
+    tolerance: float = 0.0
 
     @property
     def log(self) -> Path:
         """The file that takes what the process and its kernel write past Python."""
-        return self.folder.with_suffix(".log")
+        return self.folder.with_suffix(f".{LOG}")
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,8 @@ class Outcome:
     reason : why a report failed: plain text for readers, without paths of this machine.
     headline : the first sentence of the report's summary.
     outputs : the names of the files in the order's folder.
+    restates : published numbers that have moved (see `restating.restated`).
+    slowest : the cells that took longest, as number and seconds.
     """
 
     status: Status
@@ -79,6 +96,8 @@ class Outcome:
     reason: str | None = None
     headline: str = ""
     outputs: tuple[str, ...] = ()
+    restates: tuple[Restated, ...] = ()
+    slowest: tuple[Mapping[str, float], ...] = ()
 
 
 def make_all(
@@ -86,8 +105,8 @@ def make_all(
 ) -> Iterator[tuple[Order, Outcome]]:
     """Carry out the orders, each in a process of its own, at most `workers` at a time; yield each as it ends.
 
-    A process that dies is a failed report and stops nothing. Processes that still run when the caller stops
-    are ended.
+    A process that dies is a failed report and stops nothing; one that takes longer than its limit is ended.
+    Processes that still run when the caller stops are ended.
     """
     waiting, running = iter(orders), dict[Connection, tuple[Order, BaseProcess, float]]()
     try:
@@ -95,16 +114,20 @@ def make_all(
             for order in islice(waiting, workers - len(running)):
                 receiving, sending = context.Pipe(duplex=False)
                 process = context.Process(target=_send, args=(order, sending))  # type: ignore[attr-defined]
-                with kernels.nameless_main():
+                with kernels.nameless_main(), kernels.settings():  # it may have to start the forkserver again
                     process.start()
                 sending.close()
                 running[receiving] = order, process, monotonic()
                 started(order)
             if not running:
                 return
-            for ready in wait(list(running)):
+            ends = {one: begun + order.limits.report for one, (order, _, begun) in running.items()}
+            for ready in wait(list(running), max(0.0, min(ends.values()) - monotonic())):
                 order, process, begun = running.pop(cast(Connection, ready))
                 yield order, _receive(cast(Connection, ready), process, begun)
+            for late in [one for one in running if ends[one] <= monotonic()]:
+                order, process, begun = running.pop(late)
+                yield order, _ended(late, process, order.limits.report)
     finally:
         for _, process, _ in running.values():
             process.terminate()
@@ -117,11 +140,11 @@ def make(order: Order) -> Outcome:
     begun = monotonic()
     try:
         notebook = run_notebook(order)
-        outputs = _write(order, notebook)
+        outputs, restates = write(order, notebook)
     except Exception as error:  # noqa: BLE001 - one failing report must not stop the others
         status: Status = "no data" if _name(error) == DataError.__name__ else "failed"
-        return Outcome(status, monotonic() - begun, explain(error, order.root))
-    return Outcome("ok", monotonic() - begun, None, headline(notebook), outputs)
+        return Outcome(status, monotonic() - begun, explain(error, order.root, order.limits))
+    return Outcome("ok", monotonic() - begun, None, headline(notebook), outputs, restates, slowest(notebook))
 
 
 def run_notebook(order: Order) -> Any:
@@ -157,7 +180,7 @@ def run_notebook(order: Order) -> Any:
     return papermill.execute_notebook(
         job.notebook, target, parameters, engine_name="funnel", kernel_name="python3", cwd=order.root,
         progress_bar=False, request_save_on_cell_execute=False, autosave_cell_every=0,
-        start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
+        start_timeout=START_TIMEOUT, execution_timeout=order.limits.cell,
         kernel_manager_class=kernels.manager(waiting, order.private), shutdown_kernel="immediate",
     )  # fmt: skip
 
@@ -172,13 +195,22 @@ def headline(notebook: Any) -> str:
     return ""
 
 
-def explain(error: BaseException, root: Path) -> str:
+def slowest(notebook: Any) -> tuple[dict[str, float], ...]:
+    """Return the cells that took longest, the longest first: number (from 1) and seconds."""
+    took = [(cell.metadata.get("papermill", {}).get("duration") or 0.0, n) for n, cell in enumerate(notebook.cells, 1)]
+    longest = sorted(took, key=lambda one: (-one[0], one[1]))[:SLOWEST]
+    return tuple({"cell": number, "seconds": round(seconds, 3)} for seconds, number in longest if seconds)
+
+
+def explain(error: BaseException, root: Path, limits: Limits) -> str:
     """Return why a report failed: the error's message, without traceback and without paths of this machine."""
     name, text = _name(error), str(getattr(error, "evalue", error))
     if name == "DeadKernelError":
         text = "The notebook's kernel died; it may have run out of memory."
     elif name == "CellTimeoutError":
-        text = f"A cell of the notebook ran longer than {CELL_TIMEOUT} seconds."
+        text = f"A cell of the notebook ran longer than {limits.cell} seconds."
+    elif name == "MemoryError":
+        text = "The notebook ran out of memory."
     elif name not in OURS:
         text = f"{name}: {text}"
     for folder, short in ((str(root), ""), (sys.prefix, ""), (str(Path.home()), "~/")):
@@ -212,11 +244,28 @@ def _receive(connection: Connection, process: BaseProcess, begun: float) -> Outc
     return outcome
 
 
-def _write(order: Order, notebook: Any) -> tuple[str, ...]:
-    """Write page, numbers, tables and notebook into the order's folder and check them; return their names."""
+def _ended(connection: Connection, process: BaseProcess, seconds: float) -> Outcome:
+    """End a process that takes too long; its kernel ends with it."""
+    process.kill()
+    process.join(GRACE)
+    connection.close()
+    return Outcome("failed", float(seconds), f"The report took longer than {seconds} seconds and was ended.")
+
+
+def write(order: Order, notebook: Any) -> tuple[tuple[str, ...], tuple[Restated, ...]]:
+    """Write page, numbers, tables and notebook into the order's folder and check them.
+
+    Returns their names and which published numbers have moved; the page and the notebook list these, too.
+    """
     import nbformat
 
     folder, stem = order.folder, order.job.stem
+    moved = restating.restated(order.before, order.manifest, render.metrics(notebook), tolerance=order.tolerance)
+    if moved:
+        shown = restating.section(moved, order.job.language)._repr_mimebundle_()
+        output = nbformat.v4.new_output("display_data", shown)  # type: ignore[no-untyped-call]
+        cell = nbformat.v4.new_code_cell(id="restated", outputs=[output])  # type: ignore[no-untyped-call]
+        notebook.cells.append(cell)
     tables = {re.sub(r"[^A-Za-z0-9_-]+", "-", name): text for name, text in render.tables(notebook).items()}
     note = pages.footer(order.job.language, order.start, order.manifest["code"])
     facts = pages.finished(order.page, stem=stem, tables=tables, source=pages.source_text(order.manifest), footer=note)
@@ -230,7 +279,7 @@ def _write(order: Order, notebook: Any) -> tuple[str, ...]:
     notebook.metadata.get("papermill", {}).update(input_path=order.job.notebook.name, output_path=f"{stem}.ipynb")
     (folder / f"{stem}.ipynb").write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")  # type: ignore[no-untyped-call]
     _check(folder, stem)
-    return tuple(sorted(path.name for path in folder.iterdir()))
+    return tuple(sorted(path.name for path in folder.iterdir())), tuple(moved)
 
 
 def _check(folder: Path, stem: str) -> None:

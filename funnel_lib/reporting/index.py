@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import Literal
 
 from funnel_lib.config import Report, Workbook
 from funnel_lib.notation import Language, text
-from funnel_lib.reporting.markup import document
+from funnel_lib.reporting.failures import Failure, failure
+from funnel_lib.reporting.markup import LANGUAGES, document, script
 from funnel_lib.reporting.parts import Fact, Link
 from funnel_lib.reporting.render import PageFacts
-from funnel_lib.reporting.wording import Count, Day, Say, Sentence
+from funnel_lib.reporting.wording import Count, Day, Say, Sentence, Text
 
-Status = Literal["ok", "provisional", "failed", "too_few"]
+Status = Literal["ok", "provisional", "failed", "no data", "too_few"]
+MADE = ("ok", "provisional", "too_few")
 # What readers come for stands first.
 RANK = {name: rank for rank, name in enumerate(("conversion", "segmentation", "case_study", "collection"))}
 
@@ -31,7 +33,7 @@ class Entry:
     segment, segment_title : the group it is about, `all` for everybody.
     headline : the report's first sentence as plain text.
     href : the page, relative to the catalogue; for a failed report the page that says so, if there is one.
-    reason : why a failed report was not made.
+    reason : why a report was not made: the error's message.
     last_good : the newest report of its kind that was made, relative to the catalogue.
 
     """
@@ -54,10 +56,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """A report in the catalogue: the entry in the reader's language (or another), and all its languages."""
+    """A report in the catalogue: the entry in the reader's language (or another), and all its languages.
+
+    `marks` say by which of the catalogue's filters the line is chosen, such as ``{"report": ["r0"]}``.
+    """
 
     entry: Entry
     links: tuple[Link, ...]
+    failure: Failure | None = None
+    marks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One choice above the catalogue: its name, its label, and its options as marks and titles."""
+
+    name: str
+    label: Text
+    every: Text
+    options: Sequence[tuple[str, Text]]
 
 
 def write_index(entries: Iterable[Entry], folder: Path, workbook: Workbook) -> list[Path]:
@@ -88,8 +105,12 @@ def index_names(languages: Sequence[Language]) -> dict[Language, str]:
 
 
 def catalogue_page(entries: Sequence[Entry], workbook: Workbook, language: Language) -> str:
-    """Return the catalogue in one language; `entries` hold every report in all of its languages."""
-    say, lines = Say(language), _lines(sorted(entries, key=_order), language)
+    """Return the catalogue in one language; `entries` hold every report in all of its languages.
+
+    Its filters need no script; with scripts, they are kept in the address, and a field finds words.
+    """
+    say = Say(language)
+    lines, filters = _filtered(_lines(sorted(entries, key=_order), language), say)
     title = text(workbook.title, language, workbook.name)
     switch = [Link("", name, lang=lang) for lang, name in index_names(workbook.languages).items()]
     facts = PageFacts(
@@ -100,12 +121,9 @@ def catalogue_page(entries: Sequence[Entry], workbook: Workbook, language: Langu
     periods = [(name, list(found)) for name, found in groupby(lines, key=lambda line: line.entry.period)]
     failed = [line for line in lines if line.entry.status == "failed"]
     values = {
-        "page": facts,
-        "paper": facts.paper,
-        "periods": periods,
-        "failed": failed,
-        "newest": _newest(lines),
-    }
+        "page": facts, "paper": facts.paper, "periods": periods, "failed": failed, "newest": _newest(lines),
+        "filters": filters, "script": script("catalogue.js") if filters else "", "total": len(lines),
+    }  # fmt: skip
     return document(language, "catalogue.html.j2", **values)
 
 
@@ -121,22 +139,55 @@ def _lines(entries: Sequence[Entry], language: Language) -> list[Line]:
     for _, group in groupby(entries, key=lambda entry: (entry.period, entry.report, entry.segment)):
         same = list(group)
         shown = next((entry for entry in same if entry.language == language), same[0])
-        made = [entry for entry in same if entry.status != "failed" and entry.href]
-        found.append(Line(shown, tuple(Link("", entry.href, lang=entry.language) for entry in made)))
+        made = [entry for entry in same if entry.status in MADE and entry.href]
+        links = tuple(Link("", entry.href, lang=entry.language) for entry in made)
+        reason = None if shown.status in MADE else failure(shown.reason, language)
+        found.append(Line(shown, links, reason))
     return found
+
+
+def _filtered(lines: Sequence[Line], say: Say) -> tuple[list[Line], list[Filter]]:
+    """Return the lines with their marks, and the filters that have something to choose from."""
+    of: dict[str, list[list[tuple[str, Text]]]] = {
+        "period": [[(line.entry.period, _period(line.entry.period, say))] for line in lines],
+        "report": [[(line.entry.report, line.entry.title)] for line in lines],
+        "segment": [[(line.entry.segment, line.entry.segment_title or "–")] for line in lines],
+        "language": [[(link.lang or "", LANGUAGES[link.lang or "en"][1]) for link in line.links] for line in lines],
+    }
+    labels = {
+        "period": (say("Period"), say("Every period")), "report": (say("Report"), say("Every report")),
+        "segment": (say("Segment"), say("Every segment")), "language": (say("Language"), say("Every language")),
+    }  # fmt: skip
+    marks, filters = [dict[str, list[str]]() for _ in lines], []
+    for name, found in of.items():
+        titles: dict[str, Text] = {}
+        for value, title in (pair for values in found for pair in values):
+            titles.setdefault(value, title)
+        # Data never becomes part of a selector: each value has a number.
+        numbers = {value: f"{name[0]}{number}" for number, value in enumerate(titles)}
+        for mark, values in zip(marks, found, strict=True):
+            mark[name] = [numbers[value] for value, _ in values]
+        if len(titles) > 1:
+            filters.append(Filter(name, *labels[name], [(numbers[value], title) for value, title in titles.items()]))
+    return [replace(line, marks=mark) for line, mark in zip(lines, marks, strict=True)], filters
+
+
+def _period(period: str, say: Say) -> Text:
+    return say("All data") if period == "all" else period
 
 
 def _newest(lines: Sequence[Line]) -> Line | None:
     """Return the newest report with a headline, everybody before single groups."""
-    made = [line for line in lines if line.entry.status != "failed" and line.entry.headline]
+    made = [line for line in lines if line.entry.status in MADE and line.entry.headline]
     return next((line for line in made if line.entry.segment == "all"), made[0] if made else None)
 
 
 def _facts(say: Say, lines: Sequence[Line]) -> list[Fact]:
     through = [line.entry.data_through for line in lines if line.entry.data_through is not None]
-    made = [line for line in lines if line.entry.status != "failed"]
+    made = [line for line in lines if line.entry.status in MADE]
+    empty = sum(line.entry.status == "no data" for line in lines)
     open_ = sum(line.entry.status == "provisional" for line in lines)
-    failed, poor = len(lines) - len(made), sum(line.entry.grade == "C" for line in made)
+    failed, poor = len(lines) - len(made) - empty, sum(line.entry.grade == "C" for line in made)
     periods = len({line.entry.period for line in lines})
     attention: Sentence | str = ""
     if failed or poor:

@@ -8,8 +8,10 @@ variable `FUNNEL_STOCK_KERNEL=1`, the kernel is started as Jupyter does. Outputs
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
 STOCK = "FUNNEL_STOCK_KERNEL"
+PR_SET_PDEATHSIG = 1
 LONGEST = 85  # a socket's path may have 103 characters
 SETTINGS = {
     # A process with threads must not be forked: linear algebra and Arrow's spare allocator would start some.
@@ -94,6 +97,18 @@ def end_with_parent() -> None:
 
     if parent is not None:
         Thread(target=follow, args=(parent,), daemon=True).start()
+
+
+def end_with(parent: int) -> None:
+    """Let the system end this process when `parent`, which started it, ends: one that hangs in compiled code, too.
+
+    Only Linux can do so; elsewhere nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended just before
+        os._exit(1)
 
 
 class Waiting:
@@ -188,6 +203,7 @@ def _become_kernel(orders: Connection, unused: Connection) -> None:
     """Wait for orders, then be an ipykernel, as `python -m ipykernel_launcher` would."""
     unused.close()
     os.setsid()
+    end_with(os.getppid())
     try:
         argv, folder, environment = orders.recv()
     except EOFError:  # the report ended before it needed a kernel

@@ -21,9 +21,15 @@ from typing import Any, Literal
 from funnel_lib.config import Workbook
 from funnel_lib.errors import ConfigError
 from funnel_lib.reporting.plan import CHECKOUT, Job
+from funnel_lib.reporting.upkeep.slices import table_hashes
 
 SCHEMA = "funnel-manifest/1"
+# What a run adds to that which a report is made from.
+MADE = (
+    "run_id", "status", "reason", "headline", "timing", "restates", "outputs", "metrics_sha256", "trigger",
+)  # fmt: skip
 LOCK = "requirements.lock"
+BENCHMARKS = Path(__file__).resolve().parents[1] / "conversion" / "benchmarks.csv"
 PACKAGES = (
     "duckdb", "ipykernel", "matplotlib", "nbconvert", "numba", "numpy", "pandas", "papermill", "pyarrow",
     "pydantic", "scipy", "seaborn", "statsmodels",
@@ -51,7 +57,7 @@ class Origin:
         ------
         ConfigError : the workbook was not read from a file.
         """
-        tables = {name: str(table["sha256"]) for name, table in sorted(facts.get("tables", {}).items())}
+        tables = table_hashes(facts)
         locks = [_sha256(p) for p in (workbook.root / LOCK, CHECKOUT / LOCK) if p.is_file()]
         return cls(tables, _sha256(file_of(workbook)), package_sha256(), locks[0] if locks else None, packages())
 
@@ -81,10 +87,12 @@ def cache_key(job: Job, origin: Origin, as_of: datetime | None) -> str:
 
 
 def state(job: Job, folder: Path, key: str) -> State:
-    """Return how the report stands in `folder`: `current` and `provisional` ones need not be made again."""
+    """Return how the report stands in `folder`: `current`, `provisional` and `no data` need not be made again."""
     failed = read(folder / job.folder / f"{job.stem}.failed.json")
+    if failed is not None and failed.get("status") == "no data":
+        return "no data" if failed.get("cache_key") == key else "stale"
     if failed is not None:
-        return "no data" if failed.get("status") == "no data" else "failed"
+        return "failed"
     manifest = read(folder / job.folder / f"{job.stem}.manifest.json")
     if manifest is None:
         return "missing"
@@ -115,8 +123,10 @@ def describe(job: Job, origin: Origin, facts: Mapping[str, Any], *, key: str, as
         "code": code,
         "inputs": facts.get("inputs", []),
         "tables": facts.get("tables", {}),
+        "slice": {"tables": dict(origin.tables)},
         "data_through": facts.get("data_through"),
         "config_sha256": origin.config_sha256,
+        "benchmarks": {"sha256": _sha256(BENCHMARKS)},
         "cache_key": key,
         "env": env,
     }  # fmt: skip
@@ -125,17 +135,22 @@ def describe(job: Job, origin: Origin, facts: Mapping[str, Any], *, key: str, as
 def completed(described: Manifest, outcome: Mapping[str, Any], start: datetime, outputs: Iterable[Path]) -> Manifest:
     """Return the manifest of a report that was made or failed.
 
-    `outcome` has its `status`, `reason`, `headline` and `seconds`; `start` is when the run began; `outputs` are
-    the report's files, all in one folder.
+    `outcome` has its `status`, `reason`, `headline` and `seconds`, and for one that was made also its `slowest` cells
+    and what it `restates`; `start` is when the run began; `outputs` are the report's files, all in one folder.
     """
     files = [{"path": p.name, "sha256": _sha256(p), "bytes": p.stat().st_size} for p in outputs]
+    timing = {
+        "start": start.isoformat(timespec="seconds"), "seconds": round(outcome["seconds"], 3),
+        "slowest_cells": list(outcome.get("slowest", ())),
+    }  # fmt: skip
     return {
         **described,
-        "run_id": hashlib.sha256(f"{described['cache_key']}{start.isoformat()}".encode()).hexdigest()[:16],
+        "run_id": hashlib.sha256(f"{described['cache_key']}{timing['start']}".encode()).hexdigest()[:16],
         "status": outcome["status"],
         "reason": outcome["reason"],
         "headline": outcome["headline"],
-        "timing": {"start": start.isoformat(timespec="seconds"), "seconds": round(outcome["seconds"], 3)},
+        "timing": timing,
+        "restates": list(outcome.get("restates", ())),
         "outputs": files,
         "metrics_sha256": next((file["sha256"] for file in files if str(file["path"]).endswith(".metrics.json")), None),
     }
@@ -179,17 +194,22 @@ def packages() -> dict[str, str]:
 
 @cache
 def git() -> dict[str, str | bool | None]:
-    """Return the checkout's commit and whether files differ from it; both None outside a git checkout."""
+    """Return the checkout's commit, whether files differ from it and the hash of how; None outside a git checkout."""
     program = shutil.which("git")
+    nothing: dict[str, str | bool | None] = {"git_commit": None, "dirty": None, "diff_sha256": None}
     if program is None or not (CHECKOUT / ".git").exists():
-        return {"git_commit": None, "dirty": None}
-    head = subprocess.run([program, "rev-parse", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    changes = subprocess.run(
-        [program, "status", "--porcelain"], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
-    if head.returncode or changes.returncode:
-        return {"git_commit": None, "dirty": None}
-    return {"git_commit": head.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+        return nothing
+
+    def told(*arguments: str) -> bytes | None:
+        done = subprocess.run([program, *arguments], cwd=CHECKOUT, capture_output=True, check=False)
+        return None if done.returncode else done.stdout
+
+    head, changes = told("rev-parse", "HEAD"), told("status", "--porcelain")
+    if head is None or changes is None:
+        return nothing
+    difference = told("diff", "HEAD") if changes else None
+    digest = hashlib.sha256(difference).hexdigest() if difference is not None else None
+    return {"git_commit": head.decode().strip(), "dirty": bool(changes.strip()), "diff_sha256": digest}
 
 
 def _sha256(path: Path) -> str:

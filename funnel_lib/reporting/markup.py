@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -34,6 +36,21 @@ def style_sheet(*names: str) -> Markup:
     """Return the style sheets `names` without comments, as trusted text."""
     text = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
     return Markup(re.sub(r"\n\s*\n+", "\n", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)).strip())  # noqa: S704
+
+
+@cache
+def script(name: str) -> Markup:
+    """Return a script of the templates as trusted text; the page's policy allows it by its hash (see `digest`)."""
+    return Markup((FOLDER / name).read_text(encoding="utf-8"))  # noqa: S704 - of the package itself
+
+
+def digest(text: str) -> str:
+    """Return the hash of an inline script as a Content-Security-Policy names it.
+
+    >>> digest("")
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+    """
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def relative(href: str) -> str:
@@ -84,6 +101,7 @@ def _environment() -> Environment:
         "relative": relative,
         "clauses": clauses,
         "css_string": css_string,
+        "digest": digest,
         "plain": plain,
     }
     return environment

@@ -138,7 +138,7 @@ def source_text(manifest: Mapping[str, Any]) -> str:
 
     The commit may change while all that the report is made from stays the same.
     """
-    code = {key: value for key, value in manifest["code"].items() if key not in ("git_commit", "dirty")}
+    code = {key: value for key, value in manifest["code"].items() if key not in ("git_commit", "dirty", "diff_sha256")}
     files = json.dumps(manifest["inputs"], sort_keys=True).encode()
     inputs = {"files": len(manifest["inputs"]), "sha256": hashlib.sha256(files).hexdigest()}
     return json.dumps({**manifest, "code": code, "inputs": inputs}, ensure_ascii=False, indent=1)

@@ -15,7 +15,7 @@ from typing import Any
 from funnel_lib.config import Report, Workbook
 from funnel_lib.errors import ConfigError, DataError, choices
 from funnel_lib.notation import Language
-from funnel_lib.periods import ALLOWED, Period
+from funnel_lib.periods import ALLOWED, Period, period
 
 NOTEBOOKS: Mapping[Report, str] = {
     "collection": "01_data_collection.ipynb",
@@ -149,6 +149,34 @@ def choose_periods(
     return [asked.name]
 
 
+def span(workbook: Workbook, facts: Mapping[str, Any], first: str, last: str) -> list[str]:
+    """Return the names of the workbook's periods with data from `first` to `last`, oldest first.
+
+    `first` and `last` are periods, or days, of any kind: what lies between their outer ends counts.
+
+    Raises
+    ------
+    ConfigError : one cannot be read, or `first` lies after `last`, or the data has no times and so no periods.
+    DataError : there is no data between them.
+    """
+    days = days_of(facts)
+    begin, end = _named(workbook, "--from", first).first_day, _named(workbook, "--to", last).last_day
+    if end < begin:
+        raise ConfigError(
+            "The first period lies after the last.", where="--from", found=first, allowed=f"{last} or earlier",
+            do="Exchange --from and --to.",
+        )  # fmt: skip
+    known = _known_periods(workbook, days) if days else []
+    names = [p.name for p in known if p.first_day >= begin and p.last_day <= end]
+    if not names:
+        raise DataError(
+            "There is no data between these periods.", where="--from, --to", found=f"{first} to {last}",
+            allowed=choices([p.name for p in known]) or "no periods: this data holds no times",
+            do="Name periods that have data, or collect older exports.",
+        )  # fmt: skip
+    return names
+
+
 def check_segment(workbook: Workbook, segment: str) -> None:
     """Check that the workbook defines `segment` (``all`` or ``split=group``).
 
@@ -232,6 +260,15 @@ def days_of(facts: Mapping[str, Any]) -> tuple[date, date] | None:
     """Return the first and the last day of the data in the business zone; None where it has no times."""
     first, last = facts.get("first_day"), facts.get("last_day")
     return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
+
+
+def _named(workbook: Workbook, option: str, name: str) -> Period:
+    """Read a period, or a single day, that an option names."""
+    try:
+        day = re.fullmatch(r"\d{4}-\d{2}-\d{2}", name)
+        return period(f"{name}..{name}" if day else name, workbook.zone)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=option, found=name, allowed=ALLOWED, do="Correct the period.") from error
 
 
 def _one_of(kind: str, name: str, allowed: Any) -> Any:

@@ -6,12 +6,13 @@ import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup
 
 from funnel_lib.notation import Language
-from funnel_lib.reporting import blocks
+from funnel_lib.reporting import blocks, failures
 from funnel_lib.reporting.blocks import MIME
 from funnel_lib.reporting.markup import FOLDER, document, fragment
 from funnel_lib.reporting.parts import Download, Fact, Link
@@ -31,6 +32,7 @@ TAGS = (
     "h4", "hr", "i", "li", "ol", "p", "pre", "small", "span", "strong", "sub", "sup", "table", "tbody",
     "td", "tfoot", "th", "thead", "tr", "ul",
 )  # fmt: skip
+POSTER = ("header", "alert", "summary", "kpis")
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 
 
@@ -87,21 +89,23 @@ def page(notebook: NotebookNode, facts: PageFacts) -> str:
     acts or loads; texts, code and Markdown are not. The same notebook and facts give the same page.
     """
     import nbformat
-    from nbconvert.exporters.html import HTMLExporter
 
     pieces = _arranged([*_pieces(notebook, facts.language), *_added(facts)], facts.language)
-    marks = [piece.label for piece in pieces if piece.kind == "header" and piece.label]
     cells = [_cell(piece.html) for piece in pieces]
-    make_notebook, make_exporter = cast(Any, nbformat.from_dict), cast(Any, HTMLExporter)
-    shown = make_notebook({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
-    exporter = make_exporter(
-        template_name="funnel", extra_template_basedirs=[str(FOLDER)], exclude_input=True,
-        exclude_input_prompt=True, exclude_output_prompt=True,
-    )  # fmt: skip
-    values = {"page": facts, "paper": " · ".join([facts.paper, *marks])}
+    shown = cast(Any, nbformat.from_dict)({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+    values = {"page": facts, "paper": _paper(facts, pieces)}
     frame = {name: document(facts.language, f"{name}.html.j2", **values) for name in ("opening", "closing")}
-    html, _ = exporter.from_notebook_node(shown, resources={"funnel": frame})
+    html, _ = _exporter().from_notebook_node(shown, resources={"funnel": frame})
     return str(html)
+
+
+def poster(notebook: NotebookNode, facts: PageFacts) -> str:
+    """Return one page for a picture: head, key figures, summary and the notebook's first picture with its finding."""
+    pieces = list(_pieces(notebook, facts.language))
+    pictured = [piece for piece in pieces if piece.kind == "section" and "<figure" in piece.html][:1]
+    shown = [piece for kind in POSTER for piece in pieces if piece.kind == kind] + pictured
+    values = {"page": facts, "paper": _paper(facts, pieces), "pieces": [Markup(piece.html) for piece in shown]}  # noqa: S704 - blocks
+    return document(facts.language, "poster.html.j2", **values)
 
 
 def metrics(notebook: NotebookNode) -> dict[str, Number]:
@@ -117,10 +121,30 @@ def tables(notebook: NotebookNode) -> dict[str, str]:
     return found
 
 
-def failure(facts: PageFacts, reason: Sequence[Text], last_good: Link | None = None) -> str:
-    """Return the page of a report that was not made: why, the last good one, the facts of the run."""
-    values = {"page": facts, "paper": facts.paper, "reason": reason, "last_good": last_good}
+def failure(facts: PageFacts, reason: Sequence[str], last_good: Link | None = None, *, empty: bool = False) -> str:
+    """Return the page of a report that was not made: why, what to do, the last good one, the facts of the run.
+
+    `reason` is the error's message by lines; `empty` says that nothing went wrong, but that there was no data.
+    """
+    said = failures.failure("\n".join(reason), facts.language)
+    values = {"page": facts, "paper": facts.paper, "failure": said, "last_good": last_good, "empty": empty}
     return document(facts.language, "failure.html.j2", **values)
+
+
+@cache
+def _exporter() -> Any:
+    """Return nbconvert's exporter with the template of a page; setting it up costs more than a page does."""
+    from nbconvert.exporters.html import HTMLExporter
+
+    return cast(Any, HTMLExporter)(
+        template_name="funnel", extra_template_basedirs=[str(FOLDER)], exclude_input=True,
+        exclude_input_prompt=True, exclude_output_prompt=True,
+    )  # fmt: skip
+
+
+def _paper(facts: PageFacts, pieces: Sequence[_Piece]) -> str:
+    """Return what stands below every printed page: the report, and what its head warns of."""
+    return " · ".join([facts.paper, *(piece.label for piece in pieces if piece.kind == "header" and piece.label)])
 
 
 def _payloads(notebook: NotebookNode) -> Iterator[tuple[Mapping[str, Any], str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,13 +25,13 @@ from funnel_lib.errors import FunnelError, NothingToDo
 if TYPE_CHECKING:
     import pandas as pd
 
-    from funnel_lib.reporting.manifest import State
-    from funnel_lib.reporting.plan import Job
     from funnel_lib.reporting.runs import RunResult
+    from funnel_lib.reporting.upkeep.rerunning import Difference
+    from funnel_lib.reporting.upkeep.standing import Standing
 
 COLOURS = {
     "ok": "green", "current": "green", "provisional": "green", "skipped": "dim", "stale": "yellow", "missing": "yellow",
-    "no data": "yellow", "failed": "red", "A": "green", "B": "green", "C": "yellow", "fail": "red",
+    "no data": "yellow", "failed": "red", "planned": "yellow", "A": "green", "B": "green", "C": "yellow", "fail": "red",
 }  # fmt: skip
 
 
@@ -109,20 +109,67 @@ def tally(frame: pd.DataFrame) -> None:
 
 def checks(frame: pd.DataFrame, grade: str) -> None:
     """Show the checks of the data's quality and the grade that follows from them."""
-    shown = _table("Quality", "check", right=("found", "allowed"), left=("result",))
+    shown = _table("Quality", "check", right=("found", "allowed"), left=("result", "where"))
     for row in frame.itertuples(index=False):
         result = Text("passed", "green") if row.passed else Text(f"{row.severity} fault", "red")
-        shown.add_row(str(row.check), f"{row.found:g}", f"{row.allowed:g}", result)
+        waived, places = getattr(row, "waived", ""), getattr(row, "places", "")
+        if not row.passed and waived:
+            result = Text(f"waived: {waived}", "yellow")
+        shown.add_row(str(row.check), f"{row.found:g}", f"{row.allowed:g}", result, "" if row.passed else str(places))
     Console().print(shown)
     Console().print(Text.assemble("Grade ", (grade, f"bold {COLOURS.get(grade, '')}")))
 
 
-def states(rows: Iterable[tuple[Job, State]]) -> None:
-    """Show how each planned report stands."""
-    shown = _table("Reports", "report", "period", "segment", "language", left=("state",))
-    for job, state in rows:
-        shown.add_row(job.report, job.period, job.segment, job.language, Text(state, COLOURS[state]))
+def links(frame: pd.DataFrame) -> None:
+    """Show which ids were seen together, where, and which of these links join nobody."""
+    shown = _table("Links", "id", "kind", "other id", "since", "source", left=("file", "refused by"))
+    for row in frame.itertuples(index=False):
+        since = str(row.first_seen)[:10].replace("NaT", "")
+        shown.add_row(
+            str(row.user_id), str(row.kind), str(row.value), since, str(row.source), str(row.file), str(row.rule or "")
+        )
     Console().print(shown)
+
+
+def standings(rows: Sequence[Standing]) -> None:
+    """Show how each planned report stands and why, count the states, and list the published numbers that moved."""
+    shown = _table("Reports", "report", "period", "segment", "language", left=("state", "why"))
+    for row in rows:
+        job, state = row.job, Text(row.state, COLOURS[row.state])
+        why = (row.reason or ", ".join(row.why)).split("\n")[0]
+        shown.add_row(job.report, job.period, job.segment, job.language, state, why)
+    Console().print(shown)
+    for row in rows:
+        if row.restated:
+            moved = [f"\n  {_moved(**one)} ({', '.join(one['why']) or 'unknown cause'})" for one in row.restated]
+            say(f"{row.job.label}: published numbers have moved{''.join(moved)}")
+    counts = Counter(row.state for row in rows)
+    due = sum(row.due for row in rows)
+    say(", ".join(f"{count} {state}" for state, count in sorted(counts.items())) + f"; {due} due")
+
+
+def difference(found: Difference) -> None:
+    """Show which numbers of two reports differ, and what else does that can have moved them."""
+    if found.reason is not None:
+        say(f"The report could not be made again.\n  {found.reason.replace(chr(10), chr(10) + '  ')}", "red")
+        return
+    for move in found.moves:
+        say(_moved(move.number, move.old, move.new))
+    for cause, names in found.causes.items():
+        say(f"another {cause}: {', '.join(names)}", "yellow")
+    if found.moves and not found.causes:
+        say("Nothing that the numbers are made from has changed.", "red")
+    page = {True: "the pages are the same but for the footer", False: "the pages differ", None: "no pages to compare"}
+    count = len(found.moves) or "no"
+    say(f"{count} {'number' if count == 1 else 'numbers'} moved; {page[found.same_page]}")
+
+
+def _moved(number: str, old: float | None, new: float | None, **_rest: object) -> str:
+    return f"{number}: {_number(old)} → {_number(new)}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.10g}"
 
 
 def result(found: RunResult) -> None:
@@ -137,8 +184,11 @@ def result(found: RunResult) -> None:
     for report in made:
         if report.reason:
             hint(f"{report.job.label}: {report.status}\n  {report.reason.replace(chr(10), chr(10) + '  ')}")
-    if found.remark:
-        hint(found.remark)
+        if report.restates:
+            hint(f"{report.job.label}: {report.restates} published numbers have moved since; see funnel status")
+    for remark in (found.remark, found.fault):
+        if remark:
+            hint(remark)
     counts = Counter(report.status for report in found.reports)
     say(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
 

@@ -9,6 +9,7 @@ import sys
 # Its only use is to check IRIs in notebooks' metadata, and importing it takes longer than all the rest.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
+import gc
 import json
 from contextlib import suppress
 from datetime import date
@@ -58,3 +59,7 @@ def _cell(block: blocks.Block) -> dict[str, object]:
 for code in LANGUAGES:
     with suppress(Exception):  # what is wrong will be wrong in the reports, each of which says so
         rehearse(code)
+
+# Looking through what never goes away would write to its pages, and each report would copy them.
+gc.collect()
+gc.freeze()

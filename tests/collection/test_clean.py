@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -8,8 +8,7 @@ import pytest
 from funnel_lib.collection.batch import FILE, LINE, RAW, ROW
 from funnel_lib.collection.clean import before, canonical, convert, kind_of, people, screen, tidy
 from funnel_lib.collection.files import Export
-from funnel_lib.collection.sources import READERS
-from funnel_lib.config import Cleaning, System
+from funnel_lib.config import Cleaning
 
 USERS = {"system": "table", "table": "users", "files": "*", "columns": {"user_id": "id"}}
 Exports = Callable[..., Export]
@@ -23,10 +22,6 @@ def rows(**columns: list[Any]) -> pd.DataFrame:
     n = len(next(iter(columns.values())))
     origin = {FILE: ["a"] * n, LINE: range(2, n + 2), RAW: [""] * n, ROW: range(n)}
     return pd.DataFrame({**{name: texts(*values) for name, values in columns.items()}, **origin})
-
-
-def test_every_system_of_the_workbook_has_a_reader():
-    assert set(READERS) == set(get_args(System))
 
 
 def test_texts_are_trimmed_emptied_and_rewritten(export: Exports):

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import duckdb
@@ -9,12 +10,13 @@ import pytest
 from funnel_lib.collection import events
 from funnel_lib.collection.batch import FILE, LINE, RAW, ROW, Batch, rejected
 from funnel_lib.collection.files import Export
-from funnel_lib.collection.finish import Resolved
+from funnel_lib.collection.parts import write as write_batch
 from funnel_lib.collection.stage import Stage
+from funnel_lib.collection.who import Resolved
 from funnel_lib.schema import table
 
 SOURCE = {"system": "table", "table": "events", "files": "*", "columns": {"user_id": "i", "event": "e", "ts": "t"}}
-IDS = pd.DataFrame({"value": ["b1", "U1"], "user_id": ["U1", "U1"]}).astype("str")
+IDS = pd.DataFrame({"value": ["b1"], "user_id": ["U1"], "kind": ["anonymous"]}).astype("str")
 
 
 def rows(file: str, *hits: tuple[str, str, str]) -> pd.DataFrame:
@@ -33,9 +35,11 @@ def write(tmp_path: Path, export: Callable[..., Export]) -> Callable[..., Any]:
         one = export(SOURCE, timezone="Asia/Shanghai", **more)
         stage = Stage(tmp_path)
         for part in parts:
-            stage.add(one, Batch("events", part, rejected(), {part[FILE].iloc[0]: len(part)}))
+            folder = Path(mkdtemp(dir=tmp_path)) / "it's"
+            stage.take("s", write_batch(Batch("events", part, rejected(), {part[FILE].iloc[0]: len(part)}), folder))
         target = tmp_path / "it's.parquet"
-        days = events.write(stage, Resolved(one.workbook, IDS, tests), pd.DataFrame({"user_id": []}), target)
+        IDS.to_parquet(tmp_path / "ids.parquet")
+        days = events.write(stage, Resolved(one.workbook, tmp_path / "ids.parquet", tests), None, target)
         stage.tally()
         return pd.read_parquet(target), stage, days
 
@@ -78,17 +82,14 @@ def test_the_table_is_the_same_for_any_number_of_threads(
     tables = []
     connect = duckdb.connect
     for threads in (1, 4):
-        monkeypatch.setattr(events.duckdb, "connect", lambda n=threads: connect(config={"threads": n}))
+        monkeypatch.setattr(duckdb, "connect", lambda n=threads: connect(config={"threads": n}))
         write(many)
         tables.append((tmp_path / "it's.parquet").read_bytes())
     assert tables[0] == tables[1]
 
 
-def test_who_was_seen_and_when_last(write: Callable[..., Any], tmp_path: Path):
+def test_when_the_last_event_was(write: Callable[..., Any], tmp_path: Path):
     write(
         rows("a", ("1", "b2", "2026-03-01T10:00Z"), ("2", "b2", "2026-03-01T09:00Z"), ("3", "b1", "2026-03-02T09:00Z"))
     )
-    assert events.seen(tmp_path / "it's.parquet").to_numpy().tolist() == [
-        ["U1", pd.Timestamp("2026-03-02T09:00Z")], ["b2", pd.Timestamp("2026-03-01T09:00Z")]
-    ]  # fmt: skip
     assert str(events.newest(tmp_path / "it's.parquet")) == "2026-03-02 09:00:00+00:00"

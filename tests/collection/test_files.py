@@ -1,10 +1,13 @@
 import gzip
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from funnel_lib.collection.files import Export, encoding_of, first_character, format_of, opened, sha256
+from funnel_lib.collection.files import Export, claimed_once, format_of, opened, sha256
+from funnel_lib.config import Workbook
 from funnel_lib.errors import ConfigError, DataError
 
 TABLE = {"system": "table", "table": "users", "files": "in/*.csv", "columns": {"user_id": "id"}}
@@ -69,7 +72,7 @@ def test_gzip_is_unpacked_whatever_its_name(tmp_path: Path):
 @pytest.mark.parametrize("damage", [lambda d: d[:-6], lambda d: d[:30], lambda d: d[:40] + b"xxxx" + d[44:]])
 def test_a_damaged_gzip_file_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]):
     (tmp_path / "a.gz").write_bytes(damage(gzip.compress(bytes(range(256)) * 50)))
-    with pytest.raises(DataError, match="gzip file is damaged"), opened(tmp_path / "a.gz") as file:
+    with pytest.raises(DataError, match="packed file is damaged"), opened(tmp_path / "a.gz") as file:
         file.read()
 
 
@@ -88,52 +91,57 @@ def test_the_format_shows_in_the_first_bytes(tmp_path: Path, data: bytes, kind: 
     assert format_of(tmp_path / "a") == kind
 
 
-@pytest.mark.parametrize(
-    ("data", "encoding"),
-    [
-        (b"abc", "utf-8"), ("é".encode(), "utf-8"), ("\ufeffabc".encode(), "utf-8-sig"), ("abc".encode("utf-16"),
-        "utf-16"),
-        ("abcdef".encode("utf-16-le"), "utf-16-le"), ("abcdef".encode("utf-16-be"), "utf-16-be"),
-        ("中文名称，北京".encode("gb18030"), "gb18030"),
-    ],
-)  # fmt: skip
-def test_the_encoding_is_found(tmp_path: Path, data: bytes, encoding: str):
-    (tmp_path / "a").write_bytes(data)
-    assert encoding_of(tmp_path / "a", None) == encoding
+def zipped(**files: bytes) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return held.getvalue()
 
 
-def test_a_fault_beyond_the_first_block_is_placed_exactly(tmp_path: Path):
-    data = "é".encode() * (1 << 20) + b"\xffabc"
-    (tmp_path / "a").write_bytes(data)
-    with pytest.raises(DataError) as error:
-        encoding_of(tmp_path / "a", None)
-    assert f"utf-8 at byte {2 << 20}" in str(error.value.found)
+def test_a_zip_archive_of_one_file_is_read_as_that_file(tmp_path: Path):
+    (tmp_path / "a.csv").write_bytes(zipped(table=b"id,city", **{"__MACOSX/._table": b"x"}))
+    assert format_of(tmp_path / "a.csv") == "text"
+    with opened(tmp_path / "a.csv") as file:
+        assert file.read() == b"id,city"
 
 
-def test_a_named_encoding_is_the_only_one_tried(tmp_path: Path):
-    (tmp_path / "a").write_bytes("Köln".encode())
-    assert encoding_of(tmp_path / "a", "cp1252") == "cp1252"
-    with pytest.raises(DataError) as error:
-        encoding_of(tmp_path / "a", "ascii")
-    assert error.value.found == "not readable as ascii at byte 1"
+def test_a_zip_archive_of_several_files_is_refused(tmp_path: Path):
+    (tmp_path / "a.zip").write_bytes(zipped(a=b"1", b=b"2"))
+    with pytest.raises(DataError, match="exactly one file") as error, opened(tmp_path / "a.zip"):
+        pass
+    assert error.value.found == "a, b"
 
 
-@pytest.mark.parametrize("name", ["utf8000", "base64"])
-def test_an_encoding_that_does_not_exist_is_refused(tmp_path: Path, name: str):
-    (tmp_path / "a").write_bytes(b"abc")
-    with pytest.raises(ConfigError, match="no such encoding"):
-        encoding_of(tmp_path / "a", name)
+def test_a_zip_archive_that_is_cut_off_is_refused(tmp_path: Path):
+    (tmp_path / "a.zip").write_bytes(zipped(a=bytes(range(256)) * 9)[:-9])
+    with pytest.raises(DataError, match="packed file is damaged"):
+        format_of(tmp_path / "a.zip")
 
 
-def test_a_cut_off_utf16_file_is_refused(tmp_path: Path):
-    (tmp_path / "a").write_bytes("abc".encode("utf-16")[:-1])
-    with pytest.raises(DataError, match="encoding is not known"):
-        encoding_of(tmp_path / "a", None)
+def test_what_is_there_of_a_file_that_is_cut_off_can_be_had(tmp_path: Path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"one\ntwo\n", mtime=0)[:-5])
+    with opened(tmp_path / "a.gz", part=True) as file:
+        assert file.read(100) == b"one\ntwo\n"
+        assert file.read(100) == b""
+        assert "end-of-stream" in file.cut_off
 
 
-def test_the_first_character_is_found_behind_space_and_mark(tmp_path: Path):
-    (tmp_path / "a").write_bytes("\ufeff \r\n{".encode())
-    assert first_character(tmp_path / "a", "utf-8") == "{"
+def test_two_sources_may_not_claim_one_file(book: Callable[..., Workbook]):
+    sources = {"a": {**TABLE, "files": "*.csv"}, "b": {**TABLE, "files": "x.*"}}
+    workbook = book(sources, {"x.csv": "id", "y.csv": "id"})
+    exports = [Export(name, source, workbook) for name, source in workbook.sources.items()]
+    with pytest.raises(ConfigError, match="claim the same file") as error:
+        claimed_once([(export, export.files()) for export in exports])
+    assert (error.value.where, error.value.found) == ("sources.b.files", "x.csv belongs to a and to b")
+
+
+@pytest.mark.parametrize("change", [{"table": "events"}, {"sheet": "Second"}])
+def test_other_tables_or_sheets_of_one_file_are_other_rows(book: Callable[..., Workbook], change: dict[str, str]):
+    sources = {"a": {**TABLE, "files": "x.csv", "sheet": "First"}, "b": {**TABLE, "files": "*", **change}}
+    workbook = book(sources, {"x.csv": "id"})
+    exports = [Export(name, source, workbook) for name, source in workbook.sources.items()]
+    claimed_once([(export, export.files()) for export in exports])
 
 
 def test_the_hash_is_that_of_the_bytes(tmp_path: Path):

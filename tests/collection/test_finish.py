@@ -1,10 +1,14 @@
+from pathlib import Path
+
+import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from funnel_lib.collection.finish import Resolved, complete, horizon, order_reasons, with_people_of_events, wrong_order
-from funnel_lib.collection.stage import ORIGIN
+from funnel_lib.collection.finish import complete, horizon, order_reasons, wrong_order, wrong_order_sql
+from funnel_lib.collection.stage import ORIGIN, POS
 from funnel_lib.config import parse
-from funnel_lib.schema import empty, table
+from funnel_lib.schema import table
 
 WORKBOOK = parse({
     "name": "t", "title": "t", "timezone": "Asia/Shanghai", "funnel": {"steps": [{"name": "a", "event": "b"}]},
@@ -34,13 +38,6 @@ def test_the_horizon_is_where_the_data_ends(days: list[tuple[str, int]], end: st
     assert found == (None if end is None else pd.Timestamp(end))
 
 
-def test_ids_without_a_link_stand_for_themselves():
-    ids = pd.DataFrame({"value": ["b1", "U1"], "user_id": ["U1", "U1"]}).astype("str")
-    found = Resolved(WORKBOOK, ids, frozenset()).person(pd.Series(["b1", "b2", None, "U1"], dtype="str"))
-    assert found.tolist()[:2] == ["U1", "b2"]
-    assert pd.isna(found.iloc[2])
-
-
 def test_a_time_is_held_against_the_attribute_of_its_person():
     people = pd.DataFrame({"user_id": ["u1"], "first_seen": pd.to_datetime(["2026-03-02T10:00Z"])})
     # March 2, 16:00 UTC is a midnight in Shanghai: the whole of March 3 there, which ends later still.
@@ -53,16 +50,21 @@ def test_a_time_is_held_against_the_attribute_of_its_person():
     assert order_reasons(WORKBOOK)["d"] == "closed lies before first_seen."
 
 
-def test_everybody_with_events_is_a_user():
-    seen = pd.DataFrame(
-        {"user_id": ["u1", "u2"], "first_seen": pd.to_datetime(["2026-03-02T10:00Z"] * 2).astype("datetime64[us, UTC]")}
-    )
-    users = pd.DataFrame({"user_id": ["u0", "u1"], "city": ["Bonn", "Köln"]}).astype("str")
-    both = with_people_of_events(users, seen)
-    assert both["user_id"].tolist() == ["u0", "u1", "u2"]
-    assert both["first_seen"].notna().tolist() == [False, True, True]
-    assert both["city"].tolist()[:2] == ["Bonn", "Köln"]
-    pd.testing.assert_frame_equal(with_people_of_events(empty("users"), None), empty("users"))
+def test_the_database_holds_times_against_attributes_as_the_frame_does(tmp_path: Path):
+    people = pd.DataFrame({"user_id": ["u1"], "first_seen": pd.to_datetime(["2026-03-02T10:00Z"])})
+    people.astype({"first_seen": "datetime64[us, UTC]"}).to_parquet(tmp_path / "people.parquet")
+    closed = pd.to_datetime(
+        ["2026-03-02T09:00Z", "2026-03-02T11:00Z", "2026-03-01T16:00Z", "2026-02-28T16:00Z", None, "2026-01-01T00:00Z"]
+    ).astype("datetime64[us, UTC]")
+    rows = pd.DataFrame({"user_id": ["b1"] + ["u1"] * 4 + ["u2"], "closed": closed, ORIGIN: "d", POS: range(6)})
+    ids = pd.DataFrame({"value": ["b1"], "user_id": ["u1"]})
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.from_arrow(pa.Table.from_pandas(rows)).create_view("staged")
+        connection.register("ids", pa.Table.from_pandas(ids))
+        query = wrong_order_sql(connection, "deals", tmp_path / "people.parquet", WORKBOOK)
+        assert sorted(connection.sql(query).fetchall()) == [(0,), (3,)]
+        assert connection.sql(wrong_order_sql(connection, "events", None, WORKBOOK)).fetchall() == []
 
 
 def test_absent_columns_are_added_empty():

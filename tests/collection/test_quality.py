@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from funnel_lib.collection.batch import tally
-from funnel_lib.collection.quality import checks, coverage, event_reach, grade
+from funnel_lib.collection.quality import by_day, by_rule, checks, coverage, event_reach, grade
 from funnel_lib.collection.store import Store
 from funnel_lib.config import Workbook
+from funnel_lib.errors import ConfigError
 
 SOURCE = {"system": "table", "table": "events", "files": "*", "columns": {"user_id": "i", "event": "e", "ts": "t"}}
 FACTS: dict[str, Any] = {
@@ -171,3 +172,88 @@ def test_reach_counts_rows_and_people(store: Make, workbook: Workbook):
     assert reach[["event", "rows", "people"]].to_numpy().tolist() == [["view", 2, 1], ["buy", 1, 1]]
     assert reach["last_ts"].dt.day.tolist() == [2, 3]
     assert event_reach(store()).empty
+
+
+def test_a_waived_fault_stays_visible_but_does_not_count(store: Make, book: Callable[..., Workbook]):
+    why = "The office was closed over the holidays."
+    workbook = book({"a": SOURCE, "b": SOURCE}, {}, quality={"waive": {"sources_gone_quiet": why}})
+    made = store(newest={"a": "2026-03-10", "b": "2026-03-01"})
+    row = checks(made, workbook).set_index("check").loc["sources_gone_quiet"]
+    assert (row["passed"], row["places"], row["waived"]) == (False, "b", why)
+    assert grade(checks(made, workbook)) == "A"
+    assert grade(checks(made, book({"a": SOURCE, "b": SOURCE}, {}))) == "B"
+
+
+def test_limits_of_the_workbook_replace_the_usual_ones(store: Make, book: Callable[..., Workbook]):
+    rows = {"read": 1000, "kept": 970, "quarantined broken_json": 30}
+    limits = {"quarantined_share": {"allowed": 0.03}, "rows_kept": {"allowed": 2000, "minor": 900, "major": 800}}
+    workbook = book({"a": SOURCE, "b": SOURCE}, {}, quality={"limits": limits})
+    assert found(store(rows), workbook, "quarantined_share") == (0.03, 0.03, True, "minor")
+    assert found(store(rows), workbook, "rows_kept") == (970, 2000, False, "minor")  # 900 to 2000 is a minor fault
+    strict = book(
+        {"a": SOURCE, "b": SOURCE}, {}, quality={"limits": {"quarantined_share": {"minor": 0.02, "major": 0.025}}}
+    )
+    assert found(store(rows), strict, "quarantined_share")[3] == "fatal"
+    assert grade(checks(store(rows), strict)) == "fail"
+
+
+@pytest.mark.parametrize("part", [{"waive": {"late_shares": "a written reason"}}, {"limits": {"late_shares": {}}}])
+def test_a_check_that_there_is_not_cannot_be_waived(store: Make, book: Callable[..., Workbook], part: dict[str, Any]):
+    with pytest.raises(ConfigError, match="no such check") as error:
+        checks(store(), book({"a": SOURCE, "b": SOURCE}, {}, quality=part))
+    assert "did you mean late_share?" in str(error.value)
+
+
+def test_what_the_checks_over_time_find_is_named(store: Make, workbook: Workbook):
+    counts = [90] * 49
+    counts[23] = 5
+    full = days(
+        *(("a", f"{day:%Y-%m-%d}", n) for day, n in zip(pd.date_range("2026-03-02", periods=49), counts, strict=True))
+    )
+    made = store(days=full, drift=[{"place": "a: events", "column": "plan", "change": "lost"}])
+    rows = checks(made, workbook).set_index("check")
+    assert rows.loc["volume_breaks", ["found", "places"]].tolist() == [1, "a 2026-03-25"]
+    assert rows.loc["schema_drift", ["found", "places"]].tolist() == [1, "a: events: plan lost"]
+    assert rows.loc[["emptied_columns", "changed_events", "unit_breaks"], "passed"].all()
+
+
+def test_rows_without_a_channel_and_cut_files_lower_the_grade(store: Make, workbook: Workbook):
+    events = pd.DataFrame({"event": ["e"] * 4, "amount": [-5.0, -5.0, 5.0, 5.0], "currency": "CNY"})
+    events.loc[0, "event"] = "refund_paid"
+    told = {"version": "1", "own_rules": 0, "unclassified_rows": 1,
+            "unclassified": [{"source": "a", "from": "odd", "medium": "", "rows": 1}]}  # fmt: skip
+    made = store({"read": 9, "kept": 8, "quarantined cut_off": 1}, {"events": events}, channels=told)
+    rows = checks(made, workbook).set_index("check")
+    assert rows.loc["unclassified_share", ["found", "severity", "places"]].tolist() == [0.25, "minor", "odd / ? 1"]
+    assert rows.loc["cut_off_files", ["found", "severity", "places"]].tolist() == [1, "major", "f"]
+    assert rows.loc["negative_amounts_share", ["found", "severity"]].tolist() == [0.25, "major"]
+    assert grade(checks(made, workbook)) == "C"
+
+
+def test_quality_by_rule_and_by_day(store: Make, workbook: Workbook):
+    aside = pd.DataFrame({
+        "source": "a", "file": ["events_20260302.csv", "events_20260302.csv", "events_20260303.csv"], "line": [4, 9, 2],
+        "rule": ["bot", "future", "bot"], "reason": ["x", "y", "z"], "raw": "",
+    })  # fmt: skip
+    made = store(tables={"quarantine": aside})
+    entries = [
+        ("a", f"events_2026030{day}.csv", "events", outcome, rule, rows)
+        for day, outcome, rule, rows in (
+            (2, "read", "", 10), (2, "kept", "", 8), (2, "quarantined", "bot", 1), (2, "quarantined", "future", 1),
+            (3, "read", "", 5), (3, "kept", "", 4), (3, "quarantined", "bot", 1), (4, "read", "", 3),
+            (4, "kept", "", 3),
+        )
+    ]  # fmt: skip
+    made.write({"quarantine": aside}, tally([*entries, ("a", "other.csv", "events", "read", "", 7)]), FACTS)
+    rules = by_rule(made)
+    assert rules[["rule", "rows", "file", "line"]].to_numpy().tolist() == [
+        ["bot", 2, "events_20260302.csv", 4], ["future", 1, "events_20260302.csv", 9]
+    ]  # fmt: skip
+    assert rules["share"].tolist() == [2 / 25, 1 / 25]
+    found_days = by_day(made)
+    assert found_days.assign(day=found_days["day"].dt.day, rule=found_days["rule"].fillna("")).to_numpy().tolist() == [
+        ["a", 2, 10, 2, "bot"], ["a", 3, 5, 1, "bot"], ["a", 4, 3, 0, ""]
+    ]  # fmt: skip
+    empty = store()
+    assert by_day(empty).empty
+    assert by_rule(empty).empty

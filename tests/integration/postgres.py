@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
-from funnel_lib.conversion.engine.connection import connect
+from funnel_lib.connection import connect
 from funnel_lib.conversion.engine.database import DatabaseSource
 from funnel_lib.conversion.engine.plan import Plan
 from funnel_lib.definition import Funnel, Step

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel_lib.conversion.engine import connection as talking
-from funnel_lib.conversion.engine.connection import Connection, connect
+from funnel_lib import connection as talking
+from funnel_lib.connection import Connection, connect
 from funnel_lib.conversion.engine.database import DatabaseSource
 from funnel_lib.conversion.engine.plan import Plan
 from funnel_lib.definition import Exclusion, Funnel, Step

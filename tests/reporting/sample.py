@@ -283,7 +283,9 @@ def write(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for language in ("en", "zh"):
         (folder / f"report.{language}.html").write_text(page(language), encoding="utf-8")
-    failed = render.failure(facts(), ["A file is missing."], Link("Last good report", "report.en.html"))
+    failed = render.failure(
+        facts(), ["A file is missing.", "  found:   nothing"], Link("Last good report", "report.en.html")
+    )
     (folder / "failed.html").write_text(failed, encoding="utf-8")
     index.write_index(entries(), folder, workbook())
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from funnel_lib import config
 from funnel_lib.errors import ConfigError, DataError, FunnelError
 from funnel_lib.reporting import execute, kernels
 from funnel_lib.reporting.blocks import section, summary
-from funnel_lib.reporting.execute import Order, explain, headline, make, make_all
+from funnel_lib.reporting.execute import Limits, Order, explain, headline, make, make_all
 from funnel_lib.reporting.plan import plan
 from funnel_lib.reporting.publish import Desk
 
@@ -37,6 +38,8 @@ def cell_error(ename: str, evalue: str) -> Exception:
         (ConfigError("No step.", found="x", do="Add one."), "No step.\n  found:   x\n  do:      Add one."),
         (cell_error("DataError", "Nobody.\n  where:   here"), "Nobody.\n  where:   here"),
         (cell_error("KeyError", "'a'"), "KeyError: 'a'"),
+        (cell_error("MemoryError", ""), "The notebook ran out of memory."),
+        (MemoryError(), "The notebook ran out of memory."),
         (cell_error("OSError", f"no {ROOT}/data/x and {ROOT}"), "OSError: no data/x and ."),
         (OSError(f"no {Path.home()}/x"), "OSError: no ~/x"),
         (type("DeadKernelError", (OSError,), {})(), "The notebook's kernel died; it may have run out of memory."),
@@ -44,7 +47,7 @@ def cell_error(ename: str, evalue: str) -> Exception:
     ],
 )  # fmt: skip
 def test_reasons_in_plain_words(error: Exception, reason: str) -> None:
-    assert explain(error, ROOT) == reason
+    assert explain(error, ROOT, Limits()) == reason
 
 
 def shown(*blocks: Any) -> Any:
@@ -92,10 +95,9 @@ def test_no_data_is_not_a_failure(order: Order, monkeypatch: pytest.MonkeyPatch)
     assert (make(order).status, make(order).reason) == ("no data", "Nobody is in this segment.")
 
 
-def test_a_cell_that_never_ends(order: Order, notebook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "CELL_TIMEOUT", 1)
+def test_a_cell_that_never_ends(order: Order, notebook: Any) -> None:
     file = notebook(order.root / "notebooks" / "03_conversion_analysis.ipynb", "print('begun')", "while True: pass")
-    outcome = make(replace(order, fork=False))
+    outcome = make(replace(order, fork=False, limits=Limits(cell=1)))
     assert outcome.reason == "A cell of the notebook ran longer than 1 seconds."
     assert "begun" in (order.folder / "conversion.en.ipynb").read_text()
     assert file.is_file()
@@ -110,6 +112,26 @@ def test_what_libraries_write_is_no_output_of_the_command(
     assert outcome.reason == "ValueError: no"
     assert order.log.read_bytes().count(b"loud") == 2
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_report_that_never_ends_is_ended_with_its_kernel(order: Order, notebook: Any) -> None:
+    # The cell keeps the interpreter's lock: its kernel hears no signal and sees no clock.
+    file = order.root / "kernel"
+    source = f"import ctypes, os\nopen({str(file)!r}, 'w').write(str(os.getpid()))\nctypes.PyDLL(None).sleep(600)"
+    notebook(order.root / "notebooks" / "03_conversion_analysis.ipynb", source)
+    hangs = replace(order, limits=Limits(report=4))
+    [(_, outcome)] = make_all([hangs], kernels.start_warm(), workers=1, started=lambda _order: None)
+    assert (outcome.status, outcome.reason) == ("failed", "The report took longer than 4 seconds and was ended.")
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{file.read_text()}").exists():
+        assert time.monotonic() < deadline, "the kernel lives on"
+        time.sleep(0.05)
+
+
+def test_the_slowest_cells_are_named() -> None:
+    cells = [nbformat.v4.new_code_cell(metadata={"papermill": {"duration": d}}) for d in (0.1, 2.0, None, 0.5, 0.30001)]
+    found = execute.slowest(nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell()]))
+    assert found == ({"cell": 2, "seconds": 2.0}, {"cell": 4, "seconds": 0.5}, {"cell": 5, "seconds": 0.3})
 
 
 def test_processes_end_when_the_caller_stops(order: Order, notebook: Any) -> None:

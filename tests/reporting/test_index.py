@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from funnel_lib.config import REPORTS
-from funnel_lib.reporting.index import RANK, write_index
+from funnel_lib.reporting.index import RANK, Entry, catalogue_page, write_index
 
 EVIL = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)"]
 
@@ -116,3 +118,49 @@ def test_no_text_becomes_markup(sample, tmp_path: Path, evil: str) -> None:  # t
         return [element.name for element in read(file).find_all(True)]
 
     assert shape(evil) == shape("x")
+
+
+def test_reports_are_chosen_without_a_script(pages: dict[str, BeautifulSoup]) -> None:
+    soup = pages["index.html"]
+    choices = {one["name"]: [option.get_text() for option in one.select("option")] for one in soup.select("select")}
+    assert choices == {
+        "period": ["Every period", "2026-05", "2026-04", "All data"],
+        "report": ["Every report", "Conversion", "Segmentation", "Case"],
+        "segment": ["Every segment", "Everyone", "Students"],
+        "language": ["Every language", "English", "中文"],
+    }
+    rows = soup.select(".cat tbody tr:not(.per)")
+    assert [(row["data-period"], row["data-report"], row["data-segment"], row["data-language"]) for row in rows] == [
+        ("p0", "r0", "s0", "l0 l1"), ("p0", "r0", "s1", "l0 l1"), ("p0", "r1", "s0", ""),
+        ("p1", "r0", "s0", "l0 l1"), ("p1", "r0", "s1", "l0 l1"), ("p2", "r2", "s0", "l0"),
+    ]  # fmt: skip
+    for option in soup.select("select option[value]:not([value=''])"):
+        assert f'[value="{option["value"]}"]:checked' in soup.style.string
+    assert len(soup.select("label select")) == 4
+
+
+def test_the_only_script_is_the_one_that_the_policy_names(pages: dict[str, BeautifulSoup]) -> None:
+    for soup in pages.values():
+        (script,) = soup.select("script")
+        digest = base64.b64encode(hashlib.sha256(script.string.encode()).digest()).decode()
+        policy = soup.select_one("meta[http-equiv=Content-Security-Policy]")["content"]
+        assert f"script-src 'sha256-{digest}';" in policy
+        assert "unsafe-inline'; img" in policy
+        assert "innerHTML" not in script.string
+
+
+def test_without_a_choice_there_is_no_filter_and_no_script(sample) -> None:  # type: ignore[no-untyped-def]
+    page = catalogue_page(sample.entries()[:1], sample.workbook(), "en")
+    soup = BeautifulSoup(page, "html.parser")
+    assert soup.select("select, script") == []
+    assert "script-src" not in page
+
+
+def test_a_report_without_data_needs_no_attention(sample) -> None:  # type: ignore[no-untyped-def]
+    reason = "Nobody entered the funnel in this period.\n  found:   2026-05: no visit"
+    empty = Entry("conversion", "转化", "2026-05", "all", "zh", "no data", "a.html", "全部用户", reason=reason)
+    soup = BeautifulSoup(catalogue_page([empty], sample.workbook(), "zh"), "html.parser")
+    assert soup.select(".alert") == []
+    assert soup.select_one(".chip").get_text() == "○ 无数据"
+    assert soup.select_one(".head").get_text() == "本期没有用户进入漏斗。"
+    assert soup.select(".facts dd")[-1].get_text() == "0"

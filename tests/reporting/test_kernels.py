@@ -51,7 +51,9 @@ folder.mkdir()
 private.mkdir(exist_ok=True)
 if fork:
     assert execute._single_threaded(), "a module of `warm` has started a thread"
-order = SimpleNamespace(job=job, root=root, workbook="w.yml", as_of=None, folder=folder, private=private, fork=fork)
+order = SimpleNamespace(
+    job=job, root=root, workbook="w.yml", as_of=None, folder=folder, private=private, fork=fork, limits=execute.Limits()
+)
 execute.run_notebook(order)
 print()
 print(folder / "conversion.en.ipynb")

@@ -94,7 +94,7 @@ def test_a_manifest_names_its_files_and_their_hashes(job: Job, tmp_path: Path) -
     # sha256 of "hello"
     digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     assert found["outputs"] == [{"path": "conversion.en.html", "bytes": 5, "sha256": digest}]
-    assert found["timing"] == {"start": "2026-06-01T00:00:00+00:00", "seconds": 1.235}
+    assert found["timing"] == {"start": "2026-06-01T00:00:00+00:00", "seconds": 1.235, "slowest_cells": []}
     assert found["metrics_sha256"] is None
     assert len(found["run_id"]) == 16
 
@@ -116,9 +116,9 @@ def test_the_hash_of_the_package_follows_its_files(tmp_path: Path, monkeypatch: 
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "CHECKOUT", tmp_path)
     git.cache_clear()
-    assert git() == {"git_commit": None, "dirty": None}
+    assert git() == {"git_commit": None, "dirty": None, "diff_sha256": None}
     (tmp_path / ".git").mkdir()  # not a repository
     git.cache_clear()
-    assert git() == {"git_commit": None, "dirty": None}
+    assert git() == {"git_commit": None, "dirty": None, "diff_sha256": None}
     git.cache_clear()
     assert (CHECKOUT / "funnel_lib").is_dir()

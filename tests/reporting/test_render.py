@@ -191,13 +191,25 @@ def test_a_second_list_of_run_facts_is_left_out(sample) -> None:  # type: ignore
 
 
 def test_a_failed_report_says_why_and_where_the_last_good_one_is(sample) -> None:  # type: ignore[no-untyped-def]
-    page = render.failure(sample.facts("zh", "<b>"), ["A file is missing.<b>"], Link("Last good", "../a.html"))
+    reason = ["A file is missing.<b>", "  found:   <i>"]
+    page = render.failure(sample.facts("zh", "<b>"), reason, Link("Last good", "../a.html"))
     soup = BeautifulSoup(page, "html.parser")
     assert soup.html["lang"] == "zh-CN"
     assert len(soup.select("h1")) == 1
     assert soup.select_one(".alert h2").get_text() == "✕ 本报告未能生成"
     assert soup.select_one(".alert a")["href"] == "../a.html"
-    assert "A file is missing.<b>" in soup.select_one(".alert").get_text()
+    terms = soup.select(".defs dt"), soup.select(".defs dd")
+    assert [(dt.get_text(), dd.get_text()) for dt, dd in zip(*terms, strict=True)] == [
+        ("实际情况", "<i>"), ("程序原始信息（英文）", "A file is missing.<b>"),
+    ]  # fmt: skip
+    assert [span["lang"] for span in soup.select(".defs span")] == ["en", "en"]
     assert soup.select_one(".run td").get_text() == "3 times<b>"
     assert soup.select("svg, script") == []
-    assert page == render.failure(sample.facts("zh", "<b>"), ["A file is missing.<b>"], Link("Last good", "../a.html"))
+    assert page == render.failure(sample.facts("zh", "<b>"), reason, Link("Last good", "../a.html"))
+
+
+def test_a_report_without_data_is_no_failure(sample) -> None:  # type: ignore[no-untyped-def]
+    reason = ["Nobody entered the funnel in this period.", "  found:   2026-05: no visit"]
+    soup = BeautifulSoup(render.failure(sample.facts("zh"), reason, empty=True), "html.parser")
+    assert soup.select_one(".alert.calm h2").get_text() == "○ 本报告没有数据"
+    assert soup.select_one(".alert p").get_text() == "本期没有用户进入漏斗。"

@@ -11,14 +11,15 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from funnel_lib import config
 from funnel_lib.errors import ConfigError, DataError, FunnelError
-from funnel_lib.reporting import runs
-from funnel_lib.reporting.runs import RunResult, run, status
+from funnel_lib.reporting import publish, runs
+from funnel_lib.reporting.runs import Means, RunResult, backfill, run, status
 
 _SHOP = runpy.run_path(str(Path(__file__).with_name("shop.py")))
 collected, shop, notebook = (_SHOP[name] for name in ("collected", "shop", "notebook"))
@@ -145,9 +146,9 @@ def test_a_failing_report_keeps_the_last_good_one_and_the_others_go_on(shop: Pat
     assert "no luck in data" in catalogue
     assert 'href="2026-05/all/conversion.en.html"' in catalogue
     states = {
-        job.segment: state
-        for job, state in status(workbook(shop))
-        if job.path.startswith("2026-05") and job.language == "en"
+        one.job.segment: one.state
+        for one in status(workbook(shop))
+        if one.job.path.startswith("2026-05") and one.job.language == "en"
     }
     assert states == {"all": "failed", "plan=paid": "provisional"}
 
@@ -185,12 +186,108 @@ def test_missing_data_in_one_report_is_exit_code_2(shop: Path, notebook: Noteboo
     notebook(conversion(shop), *source)
     result = run(workbook(shop), **ONE)
     assert (result.reports[0].status, result.exit_code) == ("no data", 2)
-    assert [state for job, state in status(workbook(shop)) if job.path == result.reports[0].job.path] == ["no data"]
+    assert "Nobody is in this segment." in (folder(shop) / "conversion.en.html").read_text()
+    assert "Nobody is in this segment." in (shop / "reports/shop/index.html").read_text()
+    assert run(workbook(shop), **ONE).exit_code == 3  # the same data has nobody in it tomorrow, too
+    assert [one.state for one in status(workbook(shop), **ONE)] == ["no data"]
+
+
+def test_a_dry_run_says_what_would_be_made_and_why(shop: Path) -> None:
+    before = files(shop)
+    plain = [(made.status, made.reason) for made in run(workbook(shop), language="en", dry_run=True).reports]
+    assert plain == [("planned", "missing")] * 4
+    assert files(shop) == before
+    run(workbook(shop), **ONE)
+    again = run(workbook(shop), **ONE, dry_run=True)
+    assert (again.reports[0].status, again.reports[0].reason, again.exit_code) == ("skipped", "provisional", 3)
+    assert run(workbook(shop), **ONE, dry_run=True, force=True).exit_code == 0
+    conversion(shop).write_text(conversion(shop).read_text() + "\n")
+    assert run(workbook(shop), **ONE, dry_run=True).reports[0].reason == "stale: code"
+
+
+def test_only_what_is_due(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime(2026, 5, 20, tzinfo=UTC)
+
+    monkeypatch.setattr(runs, "datetime", Clock)
+    due = run(workbook(shop), language="en", segment="all", due=True, dry_run=True)
+    assert [(made.job.period, made.status) for made in due.reports] == [("2026-04", "planned")]
+    assert run(workbook(shop), **ONE, due=True, dry_run=True).exit_code == 3
+
+
+def test_a_backfill_makes_past_periods_and_goes_on_where_it_ended(shop: Path) -> None:
+    file = workbook(shop)
+    file.write_text(file.read_text().replace("{latest: 2}", "{latest: 1, every: week}"))
+    weeks = "2026-W16", "2026-W18"
+    assert [made.job.period for made in run(file, language="en", segment="all", dry_run=True).reports] == ["2026-W19"]
+    run(file, report="conversion", period="2026-W17", segment="all", language="en")
+    result = backfill(file, *weeks, language="en", segment="all")
+    assert [(made.job.period, made.status) for made in result.reports] == [
+        ("2026-W16", "ok"), ("2026-W17", "skipped"), ("2026-W18", "ok")
+    ]  # fmt: skip
+    manifest = json.loads((shop / "reports/shop/2026-W16/all/conversion.en.manifest.json").read_text())
+    assert manifest["trigger"] == "backfill"
+    assert backfill(file, *weeks, language="en", segment="all").exit_code == 3
+    # Days and other kinds of period name the same stretch: what lies wholly between them.
+    days = backfill(file, "2026-04-13", "2026-04", language="en", segment="all", dry_run=True)
+    assert [made.job.period for made in days.reports] == ["2026-W16", "2026-W17"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "kind", "part"),
+    [
+        ("2026-06", "2026-05", ConfigError, "after the last"), ("2025-01", "2025-12", DataError, "no data between"),
+        ("x", "2026-05", ConfigError, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_backfill_of_nothing(shop: Path, first: str, last: str, kind: type[FunnelError], part: str) -> None:
+    with pytest.raises(kind, match=part):
+        backfill(workbook(shop), first, last)
+
+
+def test_a_report_that_cannot_be_written_stops_no_other(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = publish.manifest.write
+
+    def full(made: dict[str, Any], path: Path) -> None:
+        if made["params"]["segment"] == "all":
+            raise OSError(28, "No space left on device")
+        write(made, path)
+
+    monkeypatch.setattr(publish.manifest, "write", full)
+    result = run(workbook(shop), language="en", period="2026-05")
+    assert [(made.status, made.reason) for made in result.reports] == [
+        ("failed", "The report could not be written: No space left on device."), ("ok", None)
+    ]  # fmt: skip
+    assert result.exit_code == 1
+    monkeypatch.setattr(publish.index, "write_index", lambda *_: full({"params": {"segment": "all"}}, shop))
+    result = run(workbook(shop), language="en", period="2026-05", segment="plan=paid")
+    assert (result.fault, result.exit_code) == ("The catalogue could not be renewed: No space left on device.", 1)
+
+
+def test_what_a_killed_run_had_finished_is_published(shop: Path) -> None:
+    run(workbook(shop), **ONE)
+    reports, place = shop / "reports/shop", folder(shop)
+    ready = reports / ".ready-x-0"
+    ready.mkdir()
+    names = [name for name in sorted(files(place)) if ".en." in name]
+    for name in names[:3]:  # the rest had been moved already
+        (place / name).rename(ready / name)
+    told = {"folder": "2026-05/all", "files": names, "gone": ["conversion.en.old.csv"]}
+    (ready / "place.json").write_text(json.dumps(told))
+    (place / "conversion.en.old.csv").write_text("gone")
+    (reports / ".lock.json").write_text('{"host": "h", "pid": 7, "since": "yesterday"}')
+    again = run(workbook(shop), **ONE)
+    assert statuses(again) == {"skipped"}
+    assert "was killed (process 7 on h, since yesterday)" in str(again.remark)
+    assert sorted(files(place)) == names
+    assert not ready.exists()
 
 
 def test_stop_at_the_first_failure(shop: Path, notebook: Notebook) -> None:
     notebook(conversion(shop), "1 / 0")
-    result = run(workbook(shop), keep_going=False, workers=1)
+    result = run(workbook(shop), means=Means(keep_going=False), workers=1)
     assert [made.status for made in result.reports] == ["failed"]
 
 
@@ -207,7 +304,7 @@ def test_a_killed_kernel_and_a_killed_process_are_failed_reports(shop: Path, not
 def test_poor_data_is_not_published(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(workbook(shop), **ONE)
     before = files(shop / "reports")
-    monkeypatch.setattr(runs.quality, "grade", lambda _checks: "fail")
+    monkeypatch.setattr(publish.quality, "grade", lambda _checks: "fail")
     with pytest.raises(DataError, match="not good enough") as error:
         run(workbook(shop), **ONE, force=True)
     assert error.value.exit_code == 2
@@ -227,6 +324,12 @@ def test_a_manifest_says_what_a_report_was_made_from(shop: Path) -> None:
     assert manifest["params"] == {"segment": "all", "language": "en", "as_of": None}
     assert manifest["status"] == "ok"
     assert manifest["tables"]["events"]["rows"] == 60
+    assert manifest["slice"] == {"before": None, "tables": {n: t["sha256"] for n, t in manifest["tables"].items()}}
+    assert manifest["file"] == "params/shop.yml"
+    assert manifest["quality"]["grade"] in "ABC"
+    assert {"check", "found", "allowed", "passed", "severity"} <= set(manifest["quality"]["checks"][0])
+    assert (manifest["trigger"], manifest["restates"]) == ("manual", [])
+    assert 0 < len(manifest["timing"]["slowest_cells"]) <= 3
     assert {output["path"] for output in manifest["outputs"]} == {
         f"conversion.en.{end}" for end in ("html", "ipynb", "metrics.json", "people.csv", "xlsx")
     }  # fmt: skip
@@ -240,14 +343,14 @@ def test_a_manifest_says_what_a_report_was_made_from(shop: Path) -> None:
 
 
 def test_status_before_and_after(shop: Path) -> None:
-    assert {state for _, state in status(workbook(shop))} == {"missing"}
+    assert {one.state for one in status(workbook(shop))} == {"missing"}
     run(workbook(shop))
     # The data ends on 2026-05-10, so of the newest month alone the windows may still be open.
-    assert {(job.period, state) for job, state in status(workbook(shop))} == {
+    assert {(one.job.period, one.state) for one in status(workbook(shop))} == {
         ("2026-04", "current"), ("2026-05", "provisional"),
     }  # fmt: skip
     conversion(shop).write_text(conversion(shop).read_text() + "\n")
-    assert {state for _, state in status(workbook(shop))} == {"stale"}
+    assert {(one.state, one.why) for one in status(workbook(shop))} == {("stale", ("code",))}
 
 
 def test_nothing_was_collected(shop: Path) -> None:

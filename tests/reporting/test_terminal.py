@@ -11,6 +11,9 @@ from funnel_lib.errors import ConfigError
 from funnel_lib.reporting import terminal
 from funnel_lib.reporting.plan import Job
 from funnel_lib.reporting.runs import Made, RunResult
+from funnel_lib.reporting.upkeep.comparing import Move
+from funnel_lib.reporting.upkeep.rerunning import Difference
+from funnel_lib.reporting.upkeep.standing import Standing
 
 Captured = pytest.CaptureFixture[str]
 JOB = Job("conversion", "2026-05", "all", "en", Path("n.ipynb"))
@@ -91,5 +94,28 @@ def test_what_a_run_did(capsys: Captured) -> None:
 
 
 def test_how_reports_stand(capsys: Captured) -> None:
-    terminal.states([(JOB, "stale")])
-    assert capsys.readouterr().out.split("\n")[2].split() == ["conversion", "2026-05", "all", "en", "stale"]
+    moved = {"number": "rate", "old": 0.25, "new": None, "why": ["data"], "data_through": None}
+    rows = [
+        Standing(JOB, "stale", True, ("data", "code")), Standing(JOB, "failed", False, (), "It broke.\n  do: x"),
+        Standing(JOB, "current", False, restated=(moved,)),
+    ]  # fmt: skip
+    terminal.standings(rows)
+    shown = capsys.readouterr().out.split("\n")
+    assert shown[2].split() == ["conversion", "2026-05", "all", "en", "stale", "data,", "code"]
+    assert shown[3].split()[4:] == ["failed", "It", "broke."]
+    assert shown[5:7] == ["conversion · 2026-05 · all · en: published numbers have moved", "  rate: 0.25 → – (data)"]
+    assert shown[7] == "1 current, 1 failed, 1 stale; 1 due"
+
+
+def test_how_reports_differ(capsys: Captured) -> None:
+    moves = (Move("rate", 0.25, 0.5),)
+    terminal.difference(Difference("a", "b", moves, {"code": ["env.packages.pandas"]}, False))
+    assert capsys.readouterr().out.split("\n") == [
+        "rate: 0.25 → 0.5", "another code: env.packages.pandas", "1 number moved; the pages differ", ""
+    ]  # fmt: skip
+    terminal.difference(Difference("a", "b", moves, {}, None))
+    assert "Nothing that the numbers are made from has changed." in capsys.readouterr().out
+    terminal.difference(Difference("a", "b", (), {}, True))
+    assert capsys.readouterr().out == "no numbers moved; the pages are the same but for the footer\n"
+    terminal.difference(Difference("a", "b", (), {}, None, "It broke."))
+    assert "could not be made again.\n  It broke." in capsys.readouterr().out

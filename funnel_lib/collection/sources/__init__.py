@@ -1,20 +1,23 @@
-"""The systems that exports come from: one module each, and the registry that names them."""
+"""The systems that exports come from: one module each, found by its name alone.
+
+A module offers itself by its constant `SYSTEM`; nothing else has to be edited for a new one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from importlib import import_module
 
-from funnel_lib.collection.batch import Batch
-from funnel_lib.collection.files import Export
-from funnel_lib.collection.sources import ga4, google_ads, meta_ads, table
-from funnel_lib.config import System
+from funnel_lib.collection.offer import Offer
+from funnel_lib.settings import SYSTEMS
 
-Reader = Callable[[Sequence[Path], Export], Iterator[Batch]]
-"""Reads the files of one source, in their order, into batches whose counts add up."""
 
-READERS: Mapping[System, Reader] = {
-    "ga4": ga4.read, "google_ads": google_ads.read, "meta_ads": meta_ads.read, "table": table.read,
-}  # fmt: skip
+def _offers() -> dict[str, Offer]:
+    modules = {name: import_module(f"{__name__}.{name}") for name in SYSTEMS}
+    return {name: module.SYSTEM for name, module in modules.items()}
 
-__all__ = ["READERS", "Reader"]
+
+OFFERS: Mapping[str, Offer] = _offers()
+"""Every system by the name that workbooks use, in the order of the names."""
+
+__all__ = ["OFFERS"]

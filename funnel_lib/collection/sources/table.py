@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from funnel_lib.collection.batch import Batch
-from funnel_lib.collection.clean import batch
+from funnel_lib.collection.clean import batch, kind_of
 from funnel_lib.collection.files import Export
+from funnel_lib.collection.offer import Offer
 from funnel_lib.collection.pages import Wanted
 from funnel_lib.collection.reading import pages
 from funnel_lib.errors import ConfigError, choices
 from funnel_lib.schema import CURRENCY, EVENT_ID, SOURCE, table
+from funnel_lib.settings import MAPPED
 
 
 def check(export: Export) -> None:
@@ -56,7 +58,21 @@ def read(paths: Sequence[Path], export: Export) -> Iterator[Batch]:
     """
     name = str(export.source.table)
     needed = {column for column, spec in table(name).columns.items() if spec.required}
-    wanted = Wanted(export.source.columns, keys=frozenset(export.source.columns) & needed)
+    names = frozenset(export.source.columns)
+    times = frozenset(column for column in names if kind_of(name, column) in ("time", "date"))
+    wanted = Wanted(export.source.columns, keys=names & needed, times=times, totals=True)
     for path in paths:
         for page in pages(path, export, wanted):
             yield batch(page, name, export)
+
+
+SYSTEM = Offer(
+    name="table",
+    title="Any table",
+    reads=read,
+    fills=MAPPED,
+    files="CSV, JSON lines, Excel or Parquet; the workbook names the table and the columns.",
+    confirmed="Nothing has to be known: the workbook tells.",
+    mapped=True,
+    check=check,
+)

@@ -63,7 +63,7 @@ def curve(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = No
         errorbar=None, legend=False, solid_capstyle="butt", ax=panel.ax,
     )  # fmt: skip
     panel.hold()
-    _days(panel, words)
+    days_axis(panel, words)
     return close(panel, ends, 44)
 
 
@@ -76,14 +76,14 @@ def _end(stage: Stage, rows: pd.DataFrame, words: Words, place: int | None) -> E
     return End(float(last["rate"]), [*name, rate, span])
 
 
-def _days(panel: Panel, words: Words) -> None:
-    """Write the axis of days."""
+def days_axis(panel: Panel, words: Words, title: str = "") -> None:
+    """Write the axis of days below a plot; `title` says since when, if not since the first step."""
     stage, bottom, last = panel.stage, panel.top + panel.height, panel.xlim[1]
     days = [day for day in ticks(0, last, 7 if stage.wide else 4) if 0 <= day <= last and day == int(day)]
     for day in days:
         stage.rule([panel.x(day)] * 2, [bottom, bottom + 5], color="axis")
     stage.scale([panel.x(day) for day in days], [f"{day:.0f}" for day in days], bottom + 20)
-    stage.write(panel.left + panel.width / 2, bottom + 38, words.days(), align="center")
+    stage.write(panel.left + panel.width / 2, bottom + 38, title or words.days(), align="center")
 
 
 def _stairs(days: Sequence[float]) -> list[float]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from funnel_lib.errors import ConfigError
 from funnel_lib.reporting.plots.lettering import extent, spread, wrap
 from funnel_lib.reporting.plots.paper import SERIES
 from funnel_lib.reporting.plots.stage import Cell, Panel, Stage
+from funnel_lib.reporting.plots.words import Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +53,7 @@ def area(
 ) -> Panel:  # fmt: skip
     """Return the plot between the labels of its scale on the left and those of its series on the right."""
     left = max(extent(spell(mark)) for mark in marks) + 8
-    right = max(cell.width for end in ends for cell in end.cells) + 14
+    right = max((cell.width for end in ends for cell in end.cells), default=0) + 14
     box = (left, top, stage.width - left - right, 214 if stage.wide else 190)
     panel = stage.panel(box, xlim, (marks[0], marks[-1]))
     for mark in marks:
@@ -90,3 +92,13 @@ def band(panel: Panel, xs: Sequence[float], lows: Sequence[float], highs: Sequen
             panel.area(there + there[::-1], below + above[::-1], color=color, alpha=0.15)
             panel.line(there, below, color=color, thick=1)
             panel.line(there, above, color=color, thick=1)
+
+
+def dates_axis(panel: Panel, days: Sequence[tuple[float, date]], words: Words) -> None:
+    """Write as many dates below the plot as have room, evenly."""
+    bottom = panel.top + panel.height
+    room = max(extent(words.date(day)) for _, day in days) + 16
+    shown = days[:: max(1, math.ceil(room * len(days) / panel.width))]
+    for x, _ in shown:
+        panel.stage.rule([panel.x(x)] * 2, [bottom, bottom + 5], color="axis")
+    panel.stage.scale([panel.x(x) for x, _ in shown], [words.date(day) for _, day in shown], bottom + 20)

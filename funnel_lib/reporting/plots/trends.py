@@ -12,7 +12,7 @@ import pandas as pd
 from funnel_lib.reporting.plots.lettering import LABEL, SMALL, extent, wrap
 from funnel_lib.reporting.plots.paper import SERIES
 from funnel_lib.reporting.plots.stage import MARKS, Box, Cell, Panel, Stage, records, ticks
-from funnel_lib.reporting.plots.timeline import End, area, at_most_four, band, close, named
+from funnel_lib.reporting.plots.timeline import End, area, at_most_four, band, close, dates_axis, named
 from funnel_lib.reporting.plots.words import ENGLISH, Words
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def trend(
     ]
     notes = wrap(_notes(series, marks[0], words), stage.width, lines=2)
     panel = area(stage, 8 + 16 * len(notes), (days[0][0] - half, days[-1][0] + half), marks, words.plain, ends)
-    _dates(panel, days, words)
+    dates_axis(panel, days, words)
     edge = max(panel.left + panel.width, max(extent(note) for note in notes))
     stage.lines(edge, 12, notes, align="right")
     crowded = panel.width / len(days) < _CROWDED
@@ -110,16 +110,6 @@ def _end(stage: Stage, group: object, line: Sequence[_Week], words: Words, place
     if place is None:
         return End(rate, [Cell(text, "ink", True, LABEL)])
     return End(rate, [*named(stage, words.title(group), place, SMALL), Cell(text)])
-
-
-def _dates(panel: Panel, days: Sequence[tuple[float, date]], words: Words) -> None:
-    """Write as many dates below the plot as have room, evenly."""
-    bottom = panel.top + panel.height
-    room = max(extent(words.date(day)) for _, day in days) + 16
-    shown = days[:: max(1, math.ceil(room * len(days) / panel.width))]
-    for x, _ in shown:
-        panel.stage.rule([panel.x(x)] * 2, [bottom, bottom + 5], color="axis")
-    panel.stage.scale([panel.x(x) for x, _ in shown], [words.date(day) for _, day in shown], bottom + 20)
 
 
 def _notes(series: Mapping[object, Sequence[_Week]], start: float, words: Words) -> str:

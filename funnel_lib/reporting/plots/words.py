@@ -176,6 +176,14 @@ class Words:
         """Name the axis of days."""
         return self.say.text("Days since the first step")
 
+    def days_as_customer(self) -> str:
+        """Name the axis of days since the first order."""
+        return self.say.text("Days since the first order")
+
+    def between_rules(self, low: str, high: str) -> str:
+        """Say which rule gives the least and which the most."""
+        return self.say.text("{low} … {high}", low=low, high=high)
+
     def busiest(self, rows: float) -> str:
         """Say the rows of the busiest day."""
         return self.say.text("up to {count} a day", count=Count(rows))

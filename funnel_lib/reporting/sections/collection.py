@@ -15,6 +15,7 @@ from funnel_lib.reporting.estimates import Count, Share
 from funnel_lib.reporting.labels import Day, Names
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.plots.words import Words
+from funnel_lib.reporting.rules import rule_meanings
 from funnel_lib.reporting.tables import Cell, Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 
@@ -166,20 +167,28 @@ def quality(scope: Scope) -> Block:
             "check": titles.get(row.check, row.check),
             "found": _figure(row.check, row.found),
             "allowed": _bound(say, row.check, _figure(row.check, row.allowed)),
-            "passed": row.passed,
+            "passed": _passed(say, passed=row.passed, waived=row.waived),
+            "places": "" if row.passed else row.waived or row.places,
         }
         for row in records(found)
     ]
-    frame = pd.DataFrame(rows, columns=["check", "found", "allowed", "passed"])
+    frame = pd.DataFrame(rows, columns=["check", "found", "allowed", "passed", "places"])
     columns = [
         Column("check", say("Check")),
         Column("found", say("Found")),
         Column("allowed", say("Allowed")),
-        Column("passed", say("Result"), lambda yes: _mark(yes, say("passed") if yes else say("not passed"))),
+        Column("passed", say("Result")),
+        Column("places", say("Where, or why it was waived"), left=True),
     ]
     sub = say("A = all checks passed, B = small remarks, C = use with care; with a fatal fault nothing is published")
     table = Table(frame, columns, say("Quality checks"), name="quality", look="seg")
     return section("quality", kicker=say("Quality"), finding=quality_finding(say, scope), sub=sub, parts=[table])
+
+
+def _passed(say: Say, *, passed: bool, waived: str) -> Cell:
+    if not passed and waived:
+        return Cell(say("waived"), symbol="○", tone="open")
+    return _mark(passed, say("passed") if passed else say("not passed"))
 
 
 def _bound(say: Say, check: str, value: Share | Count) -> Sentence:
@@ -213,7 +222,15 @@ def check_titles(say: Say) -> dict[str, Sentence]:
         "future_rows": say("Rows dated in the future"),
         "test_and_bot_share": say("Share of bots and test accounts"),
         "days_without_data": say("Days without data"),
-        "oversize_identities": say("People with implausibly many ids"),
+        "cut_off_files": say("Files that end too early"),
+        "volume_breaks": say("Days with far too few or too many rows"),
+        "emptied_columns": say("Columns that have emptied"),
+        "changed_events": say("Events that are new or have vanished"),
+        "unit_breaks": say("Amounts whose unit has changed"),
+        "schema_drift": say("Columns that came or went"),
+        "negative_amounts_share": say("Share of negative amounts"),
+        "unclassified_share": say("Share of events without a known channel"),
+        "oversize_identities": say("Ids that too many people share"),
         "other_currency_share": say("Share of amounts in another currency"),
         "sources_gone_quiet": say("Sources that have gone quiet"),
         "rows_kept": say("Rows kept"),
@@ -222,18 +239,19 @@ def check_titles(say: Say) -> dict[str, Sentence]:
 
 
 def aside(scope: Scope) -> Block:
-    """Show what was set aside by rule, with the first case of each and where to find it."""
+    """Show what was set aside by rule, what the rule means, and where the first case of each is."""
     say, found = Say(scope.language), scope.store.read("quarantine")
     kicker, finding = say("Set aside"), aside_finding(say, scope)
     if found.empty:
         return section("aside", kicker=kicker, finding=finding)
-    titles = source_titles(scope)
+    titles, meanings = source_titles(scope), rule_meanings(say)
     grouped = found.groupby(["rule", "source"], sort=True).agg(
-        rows=("line", "size"), file=("file", "first"), line=("line", "first"), reason=("reason", "first")
+        rows=("line", "size"), file=("file", "first"), line=("line", "first")
     )
     frame = grouped.reset_index().sort_values("rows", ascending=False, kind="stable")
     frame = frame.assign(
         source=[titles.get(str(name), str(name)) for name in frame["source"]],
+        meaning=[str(meanings.get(str(rule), rule)) for rule in frame["rule"]],
         place=[f"{file}:{line}" for file, line in zip(frame["file"], frame["line"], strict=True)],
     )
     columns = [
@@ -241,7 +259,7 @@ def aside(scope: Scope) -> Block:
         Column("source", say("Source"), left=True),
         Column("rows", say("Rows"), Count),
         Column("place", say("First case (file:line)"), left=True),
-        Column("reason", say("Reason"), left=True),
+        Column("meaning", say("Meaning"), left=True),
     ]
     sub = say(
         "Rows that a rule refused. They are kept in the quarantine table with file, line and reason; mend them at "

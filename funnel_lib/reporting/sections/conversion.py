@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.change import mix, trend
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.rates import newcombe
+from funnel_lib.conversion.rates import newcombe, rates
 from funnel_lib.reporting import plots
-from funnel_lib.reporting.blocks import Block, Card, Figure, Loss, Ranked, kpis, section, summary
+from funnel_lib.reporting.blocks import Block, Card, Figure, SoWhat, kpis, section, summary
 from funnel_lib.reporting.estimates import Count, Points, Rate, Share
 from funnel_lib.reporting.labels import Names, PeriodName
-from funnel_lib.reporting.sections import segments, time
+from funnel_lib.reporting.sections import bottlenecks, moves, segments, time
 from funnel_lib.reporting.sections.page import (
     Pass,
     chart_words,
@@ -27,6 +28,9 @@ from funnel_lib.reporting.sections.page import (
 )
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
+
+MOST_POINTS = 4
+"""Sentences of the summary after the first."""
 
 
 def funnel(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block:
@@ -124,62 +128,50 @@ def _funnel_table(say: Say, scope: Scope, steps: pd.DataFrame) -> Table:
     return Table(frame.reset_index(drop=True), columns, say("People by step"), name="funnel")
 
 
-def losses(scope: Scope, steps: pd.DataFrame) -> Block:
-    """Rank the steps by how many more people would pass if each met its target."""
-    say, found = Say(scope.language), passes(scope, steps)
-    judged = [step for step in found if step.target is not None and not step.few]
-    missed = sorted((step for step in judged if step.gap < 0), key=lambda step: -step.extra.value)
-    if not judged:
-        finding = say("No targets are set, so no step can be called short of one", key="losses.finding")
-    elif not missed or not missed[0].below:
-        finding = say("No step is clearly below its target", key="losses.finding")
-    else:
-        finding = say(
-            "At target, {step} would let {extra:value} {extra:ci} more people through", key="losses.finding",
-            step=missed[0].title, extra=missed[0].extra,
-        )  # fmt: skip
-    items = [_loss(say, step, rank) for rank, step in enumerate(missed, start=1)]
-    items += [_loss(say, step, 0) for step in judged if step not in missed]
-    sub = say(
-        "People who would also have passed if one step had met its target and as many had reached it; with {level} "
-        "interval. Values do not add up", level=level_of(scope),
-    )  # fmt: skip
-    return section(
-        "losses", kicker=say("Against the targets"), finding=finding, sub=sub if items else "",
-        parts=[Ranked(items)] if items else [],
-    )  # fmt: skip
-
-
-def _loss(say: Say, step: Pass, rank: int) -> Loss:
-    title, key = say("{before} → {step}", before=step.before, step=step.title), f"losses.{step.name}"
-    against = say("{rate} against {target}", key=key, rate=step.value, target=Share(step.target or 0.0))
-    if not rank:
-        keep = say("Keep watching; no action suggested.")
-        return Loss(title, against, value=say("at or above target"), check=keep, owner=False, rank="–")
-    check = say("Clearly below target. Look first at who is lost here, in the segments below.")
-    if not step.below:
-        check = say("Within noise of its target; wait for more data.")
-    extra = say("{extra} more people", key=key, extra=step.extra)
-    return Loss(title, against, value=extra, check=check, owner=step.below, rank=str(rank))
-
-
-def cards(scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: pd.DataFrame | None) -> Block:
-    """Show the key figures: the overall rate first, then people and each step, beside the period before."""
-    say, old = Say(scope.language), [] if before is None else passes(scope, before)
+def cards(
+    scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Journeys | None, year: Journeys | None = None
+) -> Block:
+    """Show the key figures: the overall rate, people and each step, beside `comparable` and `year_before`."""
+    say, rules = Say(scope.language), scope.workbook.rules
+    earlier = [(part, rates(part, rules=rules)) for part in (before, year) if part is not None]
+    olds = {id(part): (part, overall(scope, found), passes(scope, found)) for part, found in earlier}
     whole = overall(scope, steps)
-    hero = _card(say, scope, whole, None if before is None else overall(scope, before), key="overall", digits=2)
-    shown = [replace(hero, hero=True, spark=_spark(say, scope, journeys)), *_counts(say, scope, journeys)]
+    rows = [("overall", whole, 2)]
     # With two steps, the way from first to last is the only one, and already shown.
-    for step in passes(scope, steps) if len(scope.funnel.steps) > 2 else ():
-        earlier = next((other for other in old if other.number == step.number), None)
-        shown.append(_card(say, scope, step, earlier, key=step.name))
-    note = say("There is no earlier period to compare with.")
-    if before is not None and scope.previous is not None:
-        note = say(
-            "Compared with {period}: people who entered then, each seen for the same length of time.",
-            period=PeriodName(scope.previous.period),
+    rows += [(step.name, step, 1) for step in passes(scope, steps) if len(scope.funnel.steps) > 2]
+    shown = []
+    for key, step, digits in rows:
+        past = [
+            None if part is None else _same(olds[id(part)], key, step)
+            for part in (before, year)
+        ]  # fmt: skip
+        shown.append(_card(say, scope, step, past[0], past[1], key=key, digits=digits))
+    hero = replace(shown[0], hero=True, spark=_spark(say, scope, journeys))
+    return kpis([hero, *_counts(say, scope, journeys), *shown[1:]], _compared(say, before, year))
+
+
+Old = tuple[Journeys, Pass, list[Pass]]
+
+
+def _same(old: Old, key: str, step: Pass) -> tuple[Journeys, Pass] | None:
+    """Return the same rate in another period, None where that one had too few people."""
+    part, whole, found = old
+    other = whole if key == "overall" else next((one for one in found if one.number == step.number), None)
+    return None if other is None or other.few else (part, other)
+
+
+def _compared(say: Say, before: Journeys | None, year: Journeys | None) -> Sentence:
+    if before is None or before.period is None:
+        return say("There is no earlier period to compare with.")
+    if year is None:
+        return say(
+            "Compared with {period}: as many days with the same weekdays; everybody is seen for the same length of "
+            "time. The data does not reach back a year.", period=PeriodName(before.period),
         )  # fmt: skip
-    return kpis(shown, note)
+    return say(
+        "Compared with {period}: as many days with the same weekdays; everybody is seen for the same length of time. "
+        "A year ago = the same weekdays of the year before.", period=PeriodName(before.period),
+    )  # fmt: skip
 
 
 def _spark(say: Say, scope: Scope, journeys: Journeys) -> str | None:
@@ -210,7 +202,10 @@ def _counts(say: Say, scope: Scope, journeys: Journeys) -> list[Card]:
     ]
 
 
-def _card(say: Say, scope: Scope, now: Pass, old: Pass | None, *, key: str, digits: int = 1) -> Card:
+Earlier = tuple[Journeys, Pass] | None
+
+
+def _card(say: Say, scope: Scope, now: Pass, old: Earlier, year: Earlier, *, key: str, digits: int = 1) -> Card:
     label, key = say("{before} → {step}", before=now.before, step=now.title), f"kpi.{key}"
     if now.few:
         counted = say("{passed} of {entering}", key=key, passed=now.passed, entering=now.entering)
@@ -220,22 +215,73 @@ def _card(say: Say, scope: Scope, now: Pass, old: Pass | None, *, key: str, digi
         label, say.value(rate, key=key, form="value"),
         range=say("{rate:range} · n = {n}", key=key, rate=rate, n=now.entering),
     )  # fmt: skip
-    if old is None or old.few or scope.previous is None:
+    if year is not None:
+        card = replace(card, note=say("a year ago {rate:value}", key=f"{key}.year", rate=year[1].value))
+    if old is None or old[0].period is None:
         return card
-    found = newcombe(now.passed, now.entering, old.passed, old.entering, scope.workbook.rules.level)
-    points, period = (
-        Points(found.estimate, found.low, found.high, unit="pp"),
-        PeriodName(scope.previous.period, year=False),
-    )
-    if found.low <= 0 <= found.high:
+    points = _gap(scope, now, old[1])
+    period = PeriodName(old[0].period, year=False)
+    if (points.low or 0) <= 0 <= (points.high or 0):
         change = say("within noise of {period} {points:ci}", key=f"{key}.change", period=period, points=points)
         return replace(card, direction="noise", change=change)
     change = say("**{points:value}** {points:ci} vs {period}", key=f"{key}.change", points=points, period=period)
-    return replace(card, direction="good" if found.estimate > 0 else "bad", change=change)
+    return replace(card, direction="good" if points.value > 0 else "bad", change=change)
 
 
-def summarise(scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Journeys | None) -> Block:
-    """Open with the overall rate, then where people are lost, who falls behind, what broke, who came."""
+def _gap(scope: Scope, now: Pass, old: Pass) -> Points:
+    found = newcombe(now.passed, now.entering, old.passed, old.entering, scope.workbook.rules.level)
+    return Points(found.estimate, found.low, found.high, unit="pp")
+
+
+def views(scope: Scope, whole: Journeys, steps: pd.DataFrame) -> Block | None:
+    """Show the cohort view beside the activity view of the same period; None where the source has no times.
+
+    `whole` is `history(scope)`: who came before the period may take a step in it.
+    """
+    size = len(scope.funnel.steps)
+    if size < 2 or whole.frame["first_entry"].isna().all():
+        return None
+    say, begin, end = Say(scope.language), pd.Timestamp(scope.period.start), pd.Timestamp(scope.period.end)
+    times = [whole.frame["first_entry" if step == 1 else f"t_{step}"] for step in range(1, size + 1)]
+    took = [int(((at >= begin) & (at < end)).sum()) for at in times]
+    first = steps[steps["base"] == "first"].set_index("step")
+    previous = steps[steps["base"] == "previous"].set_index("step")
+    frame = pd.DataFrame({
+        "name": [scope.step_title(name) for name in scope.funnel.names], "cohort": first["numerator"].to_numpy(),
+        "rate": previous["rate"].reindex(first.index).to_numpy(), "low": previous["low"].reindex(first.index),
+        "high": previous["high"].reindex(first.index), "took": took,
+        "ratio": [float("nan"), *(b / a if a else float("nan") for a, b in pairwise(took))],
+    })  # fmt: skip
+    columns = [
+        Column("name", say("Step")),
+        Column("cohort", say("Cohort: people who entered"), Count),
+        Column("rate", say("Cohort: of previous step"), Rate, low="low", high="high"),
+        Column("took", say("Activity: people in these days"), Count),
+        Column("ratio", say("Activity: ratio to previous step"), lambda value: Share(value, 1)),
+    ]
+    last = scope.step_title(scope.funnel.names[-1])
+    finding = say(
+        "{took} people reached {last} in these days; of those who entered in them and whose time is over, {cohort} did",
+        key="views",
+        took=took[-1], last=last, cohort=int(first["numerator"].iloc[-1]),
+    )  # fmt: skip
+    note = say(
+        "The cohort view follows people from their entry and is the one to judge by. The activity view counts what "
+        "happened in these days, whoever did it; its ratios mix people who came at different times and move with the "
+        "number of newcomers."
+    )
+    table = Table(frame, columns, say("Two views of the same days"), name="views", look="seg")
+    return section("views", kicker=say("Cohort view and activity view"), finding=finding,
+                   parts=[table, SoWhat(say("So what"), [note])])  # fmt: skip
+
+
+def summarise(
+    scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Journeys | None, ranked: pd.DataFrame | None = None
+) -> Block:
+    """Open with the overall rate, then what a step costs, why the rate moved, who falls behind, what broke.
+
+    `ranked` is `bottlenecks.rank`; without it, the steps are told in points, not in money.
+    """
     say, whole, window = Say(scope.language), overall(scope, steps), window_of(scope)
     rate = Rate(whole.rate, whole.low, whole.high, digits=2, say_level=True, level=scope.workbook.rules.level)
     n, last = Count(whole.entering), whole.title
@@ -261,20 +307,26 @@ def summarise(scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Jou
             rate=rate,
             last=last,
         )
-    return summary(lead, list(_points(say, scope, journeys, steps, before)))
+    return summary(lead, list(_points(say, scope, journeys, steps, before, ranked))[:MOST_POINTS])
 
 
 def _points(
-    say: Say, scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Journeys | None
-) -> Iterator[tuple[Sentence, Sentence]]:
-    """Yield the points of the summary; those that this workbook's data cannot have are left out."""
+    say: Say, scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Journeys | None,
+    ranked: pd.DataFrame | None,
+) -> Iterator[tuple[Sentence, Sentence]]:  # fmt: skip
+    """Yield the points of the summary, what is worth most first; those that this data cannot have are left out."""
     splits = segments.splits_of(scope)
-    yield say("Where people are lost"), funnel_finding(say, passes(scope, steps))
+    if ranked is not None and ((ranked["light"] == "below") & ranked["money"].gt(0)).any():
+        yield say("What it costs"), bottlenecks.money_finding(say, scope, ranked)
+    else:
+        yield say("Where people are lost"), funnel_finding(say, passes(scope, steps))
+    if before is not None and (change := moves.summary_point(say, scope, journeys, before)) is not None:
+        yield say("Why it moved"), change
+    if journeys.frame["first_entry"].notna().any() and len(scope.funnel.steps) > 1:
+        yield say("Week by week"), time.worst_week(say, scope, journeys, "device")
     if splits:
         against = segments.comparisons(scope, journeys, splits[0])
         yield say("For whom"), segments.behind(say, scope, against, splits[0])
-    if journeys.frame["first_entry"].notna().any() and len(scope.funnel.steps) > 1:
-        yield say("Week by week"), time.worst_week(say, scope, journeys, "device")
     moved = segments.widest(scope, journeys, before)
     if moved is not None and before is not None:
         shares = mix(journeys, before, moved, rules=scope.workbook.rules)

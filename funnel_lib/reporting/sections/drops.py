@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.dropoffs import NOTHING, OTHER, after_drop
+from funnel_lib.conversion.dropoffs import NOTHING, OTHER, after_drop, back_to
 from funnel_lib.conversion.journeys import Journeys, previous_steps
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate
 from funnel_lib.reporting.labels import Name
+from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.page import Pass, level_of, passes
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
@@ -22,21 +23,46 @@ SHOWN = 6
 
 def instead(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block:
     """Show what people did next who stopped before the step at which most are lost; `steps` is `rates(journeys)`."""
-    say, required = Say(scope.language), {step.name for step in scope.funnel.steps if not step.optional}
-    kicker = say("After the drop-off")
-    found = [step for step in passes(scope, steps) if not step.few and step.name in required]
+    say = Say(scope.language)
+    kicker, lost = say("After the drop-off"), lost_step(scope, steps)
     if scope.funnel.snapshot is not None or not scope.events.exists():
         return section("after", kicker=kicker, finding=say("This source does not tell what people did next"))
-    if not found:
+    if lost is None:
         return section("after", kicker=kicker, finding=say("Too few people to say what they did next"))
-    worst = min((step for step in found if step.below), key=lambda step: step.gap, default=None)
-    lost = worst or max(found, key=lambda step: step.entering - step.passed)
     before = int(previous_steps(scope.funnel)[lost.number - 1])
     then = after_drop(scope.events, journeys, before, top=SHOWN, rules=scope.workbook.rules)
-    return _shown(say, scope, lost, then, kicker)
+    again = _back(say, scope, journeys, before)
+    return _shown(say, scope, lost, then, kicker, again)
 
 
-def _shown(say: Say, scope: Scope, lost: Pass, then: pd.DataFrame, kicker: Sentence) -> Block:
+def lost_step(scope: Scope, steps: pd.DataFrame) -> Pass | None:
+    """Return the required step that falls furthest below its target, else the one before which most people are lost."""
+    required = {step.name for step in scope.funnel.steps if not step.optional}
+    found = [step for step in passes(scope, steps) if not step.few and step.name in required]
+    worst = min((step for step in found if step.below), key=lambda step: step.gap, default=None)
+    return worst or max(found, key=lambda step: step.entering - step.passed, default=None)
+
+
+def _back(say: Say, scope: Scope, journeys: Journeys, step: int) -> list[Sentence]:
+    """Say to which earlier step people went back most often; nothing from the first step, or where too few did."""
+    if step < 2:
+        return []
+    back = back_to(scope.events, journeys, step, rules=scope.workbook.rules)
+    earlier = back[(back["step"] > 0) & back["units"].ge(scope.workbook.rules.min_events) & back["share"].notna()]
+    if earlier.empty:
+        return [say("Hardly anybody went back to an earlier step.")]
+    most = records(earlier.sort_values("units", ascending=False))[0]
+    return [
+        say(
+            "{share:value} {share:ci} went back to {step}: a loop worth watching.", key="after.back",
+            share=Rate(most.share, most.low, most.high), step=scope.step_title(most.name),
+        )
+    ]  # fmt: skip
+
+
+def _shown(
+    say: Say, scope: Scope, lost: Pass, then: pd.DataFrame, kicker: Sentence, again: list[Sentence]
+) -> Block:  # fmt: skip
     """Draw the shares and say the largest."""
     if then["share"].isna().all():
         return section("after", kicker=kicker, finding=say("Too few people to say what they did next"))
@@ -62,7 +88,9 @@ def _shown(say: Say, scope: Scope, lost: Pass, then: pd.DataFrame, kicker: Sente
     )  # fmt: skip
     note = say("What people did next is not why they stopped; it shows where to look and whom to ask.")
     figure = Figure(svgs, finding, caption=caption, table=table)
-    return section("after", kicker=kicker, finding=finding, sub=sub, parts=[figure, SoWhat(say("So what"), [note])])
+    return section(
+        "after", kicker=kicker, finding=finding, sub=sub, parts=[figure, SoWhat(say("So what"), [*again, note])]
+    )
 
 
 def _finding(say: Say, told: pd.DataFrame, lost: Pass) -> Sentence:

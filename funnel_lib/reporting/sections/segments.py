@@ -236,7 +236,7 @@ def who(scope: Scope, now: Journeys, before: Journeys | None, split: str) -> Blo
     """Show the groups' shares of all people, beside the period before where there is one."""
     say, title = Say(scope.language), scope.split_title(split)
     kicker = say("{split}: mix", split=title)
-    if before is None or scope.previous is None:
+    if before is None or before.period is None:
         found = say("{n} people entered; there is no earlier period to compare their mix with", n=len(now.frame))
         return section(f"{slug(split)}-mix", kicker=kicker, finding=found, parts=[_shares(say, scope, now, split)])
     moved = mix(now, before, split, rules=scope.workbook.rules)
@@ -249,7 +249,7 @@ def who(scope: Scope, now: Journeys, before: Journeys | None, split: str) -> Blo
     sub = say(
         "Share of all people who entered, by {split}; {now} beside {before}, {level} interval of the change",
         split=title,
-        now=PeriodName(scope.period), before=PeriodName(scope.previous.period), level=level_of(scope),
+        now=PeriodName(scope.period), before=PeriodName(before.period), level=level_of(scope),
     )  # fmt: skip
     return section(f"{slug(split)}-mix", kicker=kicker, finding=finding, sub=sub, parts=[figure])
 

@@ -1,8 +1,7 @@
-"""Sections on time: how long people take, and whether a week stands out."""
+"""Whether a week stands out: the rate week by week, each compared with all others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,14 +10,13 @@ import pandas as pd
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.incidents import incidents, weekly
 from funnel_lib.conversion.journeys import Journeys, previous_steps
-from funnel_lib.conversion.timing import curve, time_to_convert
 from funnel_lib.reporting import plots
-from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Days, Points, Rate
+from funnel_lib.reporting.blocks import Block, Figure, section
+from funnel_lib.reporting.estimates import Count, Points, Rate
 from funnel_lib.reporting.labels import Day, Span
 from funnel_lib.reporting.plots.stage import records
-from funnel_lib.reporting.sections.page import chart_words, level_of, mature_span
-from funnel_lib.reporting.tables import Column, Record, Table
+from funnel_lib.reporting.sections.page import chart_words, level_of
+from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 
 MOST_LINES = 4
@@ -29,56 +27,6 @@ def known(scope: Scope, split: str) -> str | None:
     return split if split in scope.workbook.segments else None
 
 
-def timing(scope: Scope, journeys: Journeys, by: str) -> Block:
-    """Show how long people take from the first step to the last, by the groups of a split."""
-    say, rules, split = Say(scope.language), scope.workbook.rules, known(scope, by)
-    first, last = (scope.step_title(scope.funnel.names[end]) for end in (0, -1))
-    row = records(time_to_convert(journeys, rules=rules))[0]
-    kicker = say("Time to {last}", last=last)
-    if pd.isna(row.median):
-        return section("timing", kicker=kicker, finding=no_timing(say, str(row.reason)))
-    median, q25, q75 = (_days(row, name) for name in ("median", "q25", "q75"))
-    finding = say(
-        "Half of those who reach {last} do so within {median:value} {median:ci}",
-        key="timing",
-        last=last,
-        median=median,
-    )
-    reached, words = largest(curve(journeys, by=split, rules=rules)), chart_words(scope, split)
-    groups = time_to_convert(journeys, by=split, rules=rules)
-    svgs = plots.figure(
-        lambda ax, width: plots.curve(reached, words, ax=ax, width=width), alt=finding.text, widths=(700, 328)
-    )
-    caption = say("Bands = {level} interval. Everybody counts, also people who may still go on.", level=level_of(scope))
-    if journeys.window_closed:
-        caption = say("Bands = {level} interval. Only people whose window is over.", level=level_of(scope))
-    figure = Figure(svgs, finding, caption=caption, table=_timing_table(say, scope, groups, split))
-    notes = [
-        say(
-            "Of the {n} who got there, a quarter needed at most {q25}, half {median}, three quarters {q75}.",
-            key="timing",
-            n=int(row.n), q25=q25, median=median, q75=q75,
-        ),
-        say("These times are only about people who got there; they say nothing about those who did not."),
-    ]  # fmt: skip
-    sub = say(
-        "Cumulative share of people who reached {last}, by days since {first}; people who entered {days}", last=last,
-        first=first, days=mature_span(scope, journeys),
-    )  # fmt: skip
-    return section("timing", kicker=kicker, finding=finding, sub=sub, parts=[figure, SoWhat(say("So what"), notes)])
-
-
-def no_timing(say: Say, reason: str) -> Sentence:
-    """Say why there is no time to convert."""
-    if reason == "no_times":
-        return say("This source has no times, so nothing can be said about how long people take")
-    return say("Too few people got there to say how long it takes")
-
-
-def _days(row: Any, name: str) -> Days:
-    return Days(getattr(row, name), getattr(row, f"{name}_low"), getattr(row, f"{name}_high"))
-
-
 def largest(rows: pd.DataFrame, *, first: str | None = None) -> pd.DataFrame:
     """Return the rows of the four groups with most people (a picture holds no more), `first` always among them."""
     sizes = rows.groupby("group", sort=False)["denominator"].max().sort_values(ascending=False, kind="stable")
@@ -87,26 +35,15 @@ def largest(rows: pd.DataFrame, *, first: str | None = None) -> pd.DataFrame:
     return rows[rows["group"].isin(chosen[:MOST_LINES])].reset_index(drop=True)
 
 
-def _grouped(say: Say, scope: Scope, frame: pd.DataFrame, split: str | None) -> pd.DataFrame:
+def grouped(say: Say, scope: Scope, frame: pd.DataFrame, split: str | None) -> pd.DataFrame:
+    """Return a frame with what readers call its groups."""
     titles = [scope.group_title(split, str(group)) if split else say.text("Everyone") for group in frame["group"]]
     return frame.assign(group=titles)
 
 
-def _group_column(say: Say, scope: Scope, split: str | None) -> Column:
+def split_column(say: Say, scope: Scope, split: str | None) -> Column:
+    """Return the column with the names of the groups."""
     return Column("group", scope.split_title(split) if split else say("Segment"), left=True)
-
-
-def _timing_table(say: Say, scope: Scope, groups: pd.DataFrame, split: str | None) -> Table:
-    titles = {
-        "q25": say("A quarter within"),
-        "median": say("Half within"),
-        "q75": say("Three quarters within"),
-    }
-    columns = [_group_column(say, scope, split), Column("n", say("Converted"), Count)]
-    columns += [Column(name, title, Days, low=f"{name}_low", high=f"{name}_high") for name, title in titles.items()]
-    caption = say("Time to convert, with {level} interval", level=level_of(scope))
-    few: Callable[[Record], Sentence | None] = lambda row: say("too few") if pd.isna(row["median"]) else None  # noqa: E731
-    return Table(_grouped(say, scope, groups, split), columns, caption, name="timing", few=few)
 
 
 def weeks(scope: Scope, journeys: Journeys, by: str) -> Block:
@@ -128,7 +65,7 @@ def weeks(scope: Scope, journeys: Journeys, by: str) -> Block:
     caption = say(
         "Weeks by the day of the step before. Whiskers = {level} interval; open mark = not final; ▲ ▼ = clearly "
         "above or "
-        "below the other weeks.", level=level_of(scope),
+        "below the other weeks. Weeks do not add up to the period.", level=level_of(scope),
     )  # fmt: skip
     sub = say(
         "Share who went on to {step}, by the week in which they were at {before}; each week is compared with all "
@@ -177,9 +114,9 @@ def incident(say: Say, scope: Scope, worst: Any, split: str | None) -> Sentence:
 def _weeks_table(say: Say, scope: Scope, shown: pd.DataFrame, split: str | None) -> Table:
     columns = [
         Column("start", say("Week from"), Day),
-        _group_column(say, scope, split),
+        split_column(say, scope, split),
         Column("denominator", say("People"), Count),
         Column("numerator", say("Went on"), Count),
         Column("rate", say("Share"), Rate, low="low", high="high"),
     ]
-    return Table(_grouped(say, scope, shown, split), columns, say("Rate by week"), name="weeks")
+    return Table(grouped(say, scope, shown, split), columns, say("Rate by week"), name="weeks")

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from funnel_lib.collection import lines
 from funnel_lib.collection.batch import FILE, LINE, RAW, Batch
 from funnel_lib.collection.sources import ga4
 from funnel_lib.errors import DataError
@@ -152,7 +153,7 @@ def test_the_newest_user_property_is_the_attribute(read: Make, hit: Make):
         hit("r", 9, props={"email": "a@b.example", "user_id": "x", "_line": "y", "signup_date": "2026-02-01"}),
     ]  # fmt: skip
     users = read(*rows).derived["users"].set_index("user_id")
-    assert sorted(users) == ["_test", "level", "occupation", "signup_date"]
+    assert sorted(users) == ["_file", "_test", "level", "occupation", "signup_date"]
     assert users.loc["p", ["occupation", "level"]].tolist() == ["employed", "3"]
     assert users["signup_date"].dtype == "datetime64[us, UTC]"
 
@@ -210,7 +211,7 @@ def test_many_small_files_are_read_together(export: Make, jsonl: Make, hit: Make
 def test_a_large_file_comes_in_several_batches(export: Make, jsonl: Make, hit: Make, monkeypatch: pytest.MonkeyPatch):
     made = export(SOURCE, {"a.jsonl": jsonl(*(hit("p", at) for at in range(40))), "b.jsonl": jsonl(hit("p", 50))})
     monkeypatch.setattr(ga4, "BATCH_BYTES", 4000)
-    monkeypatch.setattr(ga4, "_BLOCK", 777)
+    monkeypatch.setattr(lines, "_BLOCK", 777)
     batches = list(ga4.read(made.files(), made))
     assert len(batches) > 3
     assert sum(batch.read.get("a.jsonl", 0) for batch in batches) == 40
@@ -230,14 +231,25 @@ def test_a_byte_order_mark_is_no_fault(read: Make, hit: Make):
 
 
 @pytest.mark.parametrize(
-    ("data", "what"), [(b"PAR1", "no JSON lines"), (b"PK\x03\x04", "no JSON lines"), (b'[{"a":1}]', "JSON array")]
+    ("data", "what"),
+    [(b"PAR1", "Parquet file cannot be read"), (b"PK\x03\x04", "no JSON lines"), (b'[{"a":1}]', "JSON array")],
 )
 def test_other_formats_are_refused(read: Make, data: bytes, what: str):
     with pytest.raises(DataError, match=what):
         read(data=data, name="events.json")
 
 
-def test_a_cut_off_gzip_file_is_refused(export: Make, jsonl: Make, hit: Make):
+def test_a_packed_file_that_ends_too_early_gives_the_rows_before(export: Make, jsonl: Make, hit: Make):
     made = export(SOURCE, {"a.jsonl.gz": jsonl(*(hit("p", at) for at in range(99)), packed=True)[:-20]})
-    with pytest.raises(DataError, match="gzip file is damaged"):
-        list(ga4.read(made.files(), made))
+    (batch,) = ga4.read(made.files(), made)
+    assert batch.rows[LINE].tolist() == list(range(1, len(batch.rows) + 1))
+    assert 50 < len(batch.rows) <= 99
+    assert aside(batch) == [[len(batch.rows) + 1, "cut_off"]]
+    assert batch.read == {"a.jsonl.gz": len(batch.rows) + 1}
+
+
+def test_a_line_of_many_megabytes_costs_itself_only(read: Make, hit: Make):
+    good = json.dumps(hit("p", 1)).encode()
+    batch = read(data=b"\n".join([good, b'{"a":"' + b"x" * (9 << 20) + b'"}', good]))
+    assert batch.rows[LINE].tolist() == [1, 3]
+    assert aside(batch) == [[2, "too_long"]]

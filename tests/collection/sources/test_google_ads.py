@@ -67,7 +67,7 @@ def test_a_report_without_days_says_how_to_get_them(export: Exports):
 
 
 def test_faults_are_set_aside_with_their_line(export: Exports):
-    rows = "2026-03-01,,CNY,1,1,,,1,\n2026-03-01,A,CNY,many,1,,,1,\n,B,CNY,1,1,,,1,\n13/03/2026,C,CNY,1,1,,,1,\n"
+    rows = "2026-03-01,,CNY,1,1,,,1,\n2026-03-01,A,CNY,many,1,,,1,\n,B,CNY,1,1,,,1,\n03/04/2026,C,CNY,1,1,,,1,\n"
     batch = read(export, NAMES + rows)
     assert sorted(batch.rejected[[LINE, "rule"]].to_numpy().tolist()) == [
         [2, "missing_value"], [3, "unreadable_number"], [4, "missing_value"], [5, "unreadable_time"],

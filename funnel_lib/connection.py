@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Rows that are fetched at once. They are Python objects for a moment: a tenth of this takes longer, ten times
 # this takes 300 MB more.
 ROWS_PER_BATCH = 50_000
+_ANSWER = "funnel_lib_answer"
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,43 @@ def connect(address: str, table: str) -> Table:
     ConfigError : Ibis, or the driver for this kind of database, is not installed.
     DataError : the database cannot be reached, refuses the user, or has no such table.
     """
+    connection, known = _opened(address)
+    *schema, name = table.split(".")
+    database = ".".join(schema) or None
+    with known.answering():
+        from ibis.common.exceptions import TableNotFound
+
+        try:
+            return connection.table(name, database=database)
+        except TableNotFound as error:
+            raise DataError(
+                f"The database has no table {table!r}.", where=known.where, found=table,
+                allowed=choices(sorted(connection.list_tables(database=database)), name) or "it has none",
+                do="Correct the name, or name its schema: SCHEMA.TABLE.",
+            ) from error  # fmt: skip
+
+
+def ask(address: str, query: str) -> tuple[Connection, Table]:
+    """Return the answer of the database at `address` to a query in its own SQL, not yet fetched.
+
+    Raises
+    ------
+    ConfigError : Ibis, or the driver for this kind of database, is not installed.
+    DataError : the database cannot be reached, refuses the user, or does not understand the query.
+    """
+    connection, known = _opened(address)
+    with known.answering():
+        if known.kind != "duckdb":
+            return known, connection.sql(query)
+        # DuckDB 2 has no longer what Ibis 12 calls to learn the columns of a query; those of a view it can tell.
+        connection.con.execute(f"CREATE OR REPLACE TEMP VIEW {_ANSWER} AS {query.strip().rstrip(';')}")
+        return known, connection.table(_ANSWER, database=("temp", "main"))
+
+
+def _opened(address: str) -> tuple[Any, Connection]:
     where, secret = _without_password(address)
     try:
         import ibis
-        from ibis.common.exceptions import TableNotFound
 
         connection = ibis.connect(address)
     except ImportError as error:
@@ -129,17 +163,7 @@ def connect(address: str, table: str) -> Table:
         ) from error  # fmt: skip
     except Exception as error:
         raise _unanswered(error, where, secret) from error
-    *schema, name = table.split(".")
-    database = ".".join(schema) or None
-    with Connection(connection.name, where, secret).answering():
-        try:
-            return connection.table(name, database=database)
-        except TableNotFound as error:
-            raise DataError(
-                f"The database has no table {table!r}.", where=where, found=table,
-                allowed=choices(sorted(connection.list_tables(database=database)), name) or "it has none",
-                do="Correct the name, or name its schema: SCHEMA.TABLE.",
-            ) from error  # fmt: skip
+    return connection, Connection(connection.name, where, secret)
 
 
 def _fetched_from_sqlite(rows: Table) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,165 @@
+"""Which channels conversions came by: seven rules side by side, and how far they disagree."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.attribution import MODELS, UNTOUCHED, attribute, disagreement
+from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.paths import Paths, paths
+from funnel_lib.reporting import plots
+from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
+from funnel_lib.reporting.estimates import Count, Days, Rate
+from funnel_lib.reporting.parts import Part
+from funnel_lib.reporting.plots.stage import records
+from funnel_lib.reporting.sections.chance import chance
+from funnel_lib.reporting.sections.missing import cannot, unknown
+from funnel_lib.reporting.sections.page import level_of
+from funnel_lib.reporting.tables import Column, Table
+from funnel_lib.reporting.wording import Say, Sentence
+from funnel_lib.schema import CHANNEL, TS, USER_ID
+
+LOOKBACK, PAUSE, DRAWS, SHOWN = timedelta(days=30), timedelta(minutes=30), 400, 8
+
+
+def channels(scope: Scope, journeys: Journeys) -> Block | None:
+    """Show each channel's share of the conversions by seven rules; None where the source tells no events."""
+    if scope.funnel.snapshot is not None or not scope.events.exists() or scope.funnel.unit != USER_ID:
+        return None
+    say = Say(scope.language)
+    kicker = say("Which channels deserve the credit")
+    what = say("The credit of channels")
+    touches = _touches(scope, journeys)
+    if touches is None or touches.empty:
+        return unknown("attribution", kicker, cannot(say, what, "no_channels"))
+    touches = _pooled(touches, scope.workbook.rules.min_units)
+    made = paths(touches, _conversions(journeys), lookback=LOOKBACK, pause=PAUSE, as_of=scope.as_of)
+    found = attribute(made, rules=scope.workbook.rules, rng=chance(scope, "attribution"), draws=DRAWS)
+    if found["share"].isna().all():
+        return unknown("attribution", kicker, cannot(say, what, str(found["reason"].iloc[0])))
+    finding = credit_finding(say, scope, found)
+    sub = say(
+        "Share of {n} conversions by channel, by seven rules; a visit counts for {days} before the conversion, and "
+        "paths that led to none are included", key="attribution", n=Count(made.total),
+        days=Days(LOOKBACK / timedelta(days=1)),
+    )  # fmt: skip
+    parts: list[Part] = [_picture(say, scope, found, finding), SoWhat(say("So what"), _notes(say, scope, made, found))]
+    return section("attribution", kicker=kicker, finding=finding, sub=sub, parts=parts)
+
+
+def _touches(scope: Scope, journeys: Journeys) -> pd.DataFrame | None:
+    """Return the visits with a channel of the people of a scope, one look-back before the period and later."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        log = connection.read_parquet(str(scope.events))
+        if CHANNEL not in log.columns:
+            return None
+        connection.register("people", pd.DataFrame({"unit": journeys.frame["unit"].astype("str")}))
+        since = (scope.period.start - LOOKBACK).isoformat()
+        log.create_view("log")
+        query = (
+            f"SELECT {USER_ID}, {CHANNEL}, {TS} FROM log JOIN people ON {USER_ID} = unit "  # noqa: S608
+            f"WHERE {CHANNEL} IS NOT NULL AND {TS} >= $since::TIMESTAMPTZ ORDER BY {USER_ID}, {TS}, {CHANNEL}"
+        )
+        found: pd.DataFrame = connection.sql(query, params={"since": since}).to_arrow_table().to_pandas()
+    return found
+
+
+def _pooled(touches: pd.DataFrame, least: int) -> pd.DataFrame:
+    """Return the visits with the channels of fewer than `least` people called `other`: they are not published."""
+    people = touches.groupby(CHANNEL)[USER_ID].transform("nunique")
+    return touches.assign(**{CHANNEL: touches[CHANNEL].where(people >= least, "other")})
+
+
+def _conversions(journeys: Journeys) -> pd.DataFrame:
+    """Return when each of the people converted."""
+    size = len(journeys.funnel.steps)
+    done = journeys.frame[(journeys.frame["depth"] == size) & journeys.frame[f"t_{size}"].notna()]
+    return pd.DataFrame({USER_ID: done["unit"].astype("str"), TS: done[f"t_{size}"]})
+
+
+def _titles(scope: Scope, say: Say) -> dict[str, str]:
+    """Return what readers call channels and rules."""
+    split = next((name for name, one in scope.workbook.segments.items() if one.by == CHANNEL), None)
+    named = {} if split is None else dict.fromkeys(scope.workbook.segments[split].titles, "")
+    titles = {name: scope.group_title(split, name) for name in named}
+    return titles | {
+        "other": say.text("other channels"), UNTOUCHED: say.text("no visit in time"),
+        "first": say.text("first touch"), "last": say.text("last touch"),
+        "linear": say.text("all touches alike"), "position": say.text("first and last most"),
+        "decay": say.text("recent touches most"), "markov": say.text("removal effect"),
+        "shapley": say.text("channels alike"),
+    }  # fmt: skip
+
+
+def credit_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
+    """Say for which channel the choice of the rule matters most, or which leads by all of them."""
+    titles, apart = _titles(scope, say), disagreement(found[found["channel"] != UNTOUCHED])
+    leaders = found.dropna(subset="share").sort_values("share").groupby("model")["channel"].last().unique()
+    chosen = apart[apart["channel"] == leaders[0]] if len(leaders) == 1 else apart
+    if chosen.empty:
+        return say("Most conversions had no visit with a channel in time", key="attribution")
+    most = records(chosen)[0]
+    words: dict[str, Any] = {
+        "channel": titles.get(most.channel, most.channel), "least": Rate(most.lowest), "most": Rate(most.highest),
+    }  # fmt: skip
+    if len(leaders) == 1:
+        return say("{channel} leads by every rule, with {least} to {most} of the conversions", key="attribution",
+                   **words)  # fmt: skip
+    return say(
+        "The rule decides: {channel} gets {least} of the conversions by {low}, {most} by {high}", key="attribution",
+        low=titles[most.lowest_model], high=titles[most.highest_model], **words,
+    )  # fmt: skip
+
+
+def _picture(say: Say, scope: Scope, found: pd.DataFrame, finding: Sentence) -> Figure:
+    titles = _titles(scope, say)
+    words = plots.Words(scope.language, titles)
+    order = found.groupby("channel")["share"].max().sort_values(ascending=False)
+    shown = found[found["channel"].isin(order.index[:SHOWN])]
+    svgs = plots.figure(
+        lambda ax, width: plots.shares(shown, words, ax=ax, width=width), alt=finding.text, widths=(700, 328)
+    )
+    wide = found.assign(channel=found["channel"].astype("str")).pivot_table(
+        index="channel", columns="model", values=["share", "low", "high"], observed=True
+    )  # fmt: skip
+    frame = pd.DataFrame({"channel": [titles.get(str(name), str(name)) for name in wide.index]})
+    columns = [Column("channel", say("Channel"))]
+    for model in [model for model in MODELS if ("share", model) in wide]:
+        for part in ("share", "low", "high"):
+            frame[f"{model}_{part}"] = wide[part, model].to_numpy()
+        columns.append(Column(f"{model}_share", titles[model], Rate, low=f"{model}_low", high=f"{model}_high"))
+    caption = say(
+        "▶ = first touch, ■ = last touch, ◆ = removal effect (Markov) with {level} interval; ○ = the other rules. "
+        "Right: the least and the most, and which rules say so.", level=level_of(scope),
+    )  # fmt: skip
+    return Figure(svgs, finding, caption=caption, table=Table(frame, columns, say("Credit by rule"), name="credit"))
+
+
+def _notes(say: Say, scope: Scope, made: Paths, found: pd.DataFrame) -> list[Sentence]:
+    """Say what the rules are worth, and where the data is too short for the look-back."""
+    notes = [
+        say(
+            "{paths} paths led to none, {n} to a conversion; {untouched} conversions had no visit in time.",
+            key="attribution.paths", paths=Count(float(made.nulls.sum())), n=Count(float(made.conversions.sum())),
+            untouched=Count(made.untouched),
+        ),
+        say("No rule says what a channel caused. Hold one back from a random part of the people to learn that."),
+    ]  # fmt: skip
+    if still := made.set_aside.get("open", 0):
+        notes.insert(1, say(
+            "{n} more paths are not counted: they ended so lately that they may still lead to one. The removal effect "
+            "knows only the paths that are counted.", key="attribution.open", n=still,
+        ))  # fmt: skip
+    first: Any = scope.store.facts()["first_day"]
+    if first is not None and pd.Timestamp(first).date() > (scope.period.start - LOOKBACK).date():
+        notes.append(say("The data begins less than one look-back before the period, so early visits are missing."))
+    missing = found[found["share"].isna()].drop_duplicates("model")
+    titles = _titles(scope, say)
+    notes += [cannot(say, titles[str(row.model)], str(row.reason)) for row in records(missing)]
+    return notes

@@ -1,0 +1,112 @@
+"""The section on returns: what came back for the money of each channel, by a named rule of credit."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.worth.customers import CustomerValue
+from funnel_lib.reporting import plots
+from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
+from funnel_lib.reporting.estimates import Days, Money, Rate, Ratio
+from funnel_lib.reporting.labels import Name
+from funnel_lib.reporting.parts import Part
+from funnel_lib.reporting.plots.stage import records
+from funnel_lib.reporting.sections.missing import cannot, unknown
+from funnel_lib.reporting.sections.page import level_of
+from funnel_lib.reporting.tables import Column, Table
+from funnel_lib.reporting.wording import Say, Sentence
+
+RULE = "last"
+
+
+def channels(scope: Scope, found: CustomerValue | None) -> Block:
+    """Show what came back for the money of each channel, by a named rule of credit."""
+    say = Say(scope.language)
+    kicker = say("What comes back for the money")
+    what = say("The return of channels")
+    if found is None or found.returns.empty:
+        price = "no_events" if found is None else found.acquisition.reason or found.reason or "no_channels"
+        return unknown("returns", kicker, cannot(say, what, price))
+    shown = found.returns[(found.returns["model"] == RULE) & (found.returns["reason"] == "")]
+    if shown.empty:
+        reason = found.acquisition.reason or str(found.returns["reason"].iloc[0])
+        return unknown("returns", kicker, cannot(say, what, reason))
+    finding, titles = returns_finding(say, scope, shown), _channel_titles(scope)
+    frame = pd.DataFrame({
+        "label": [titles.get(name, name) for name in shown["channel"]], "estimate": shown["roi"],
+        "low": shown["roi_low"], "high": shown["roi_high"], "clear": (shown["roi_low"] > 0) | (shown["roi_high"] < 0),
+    })  # fmt: skip
+    svgs = plots.figure(
+        lambda ax, width: plots.differences(frame, plots.Words(scope.language),
+                                            spell=lambda part: _signed(part, scope), ax=ax, width=width),
+        alt=finding.text, widths=(700, 328),
+    )  # fmt: skip
+    sub = say(
+        "(Margin − cost) ÷ cost of each channel with costs; credit by the last touch, costs {days} earlier",
+        key="returns", days=Days(found.acquisition.lag_days),
+    )  # fmt: skip
+    caption = say(
+        "Whiskers = {level} intervals of chance alone; other rules of credit are in the table.", level=level_of(scope)
+    )
+    parts: list[Part] = [Figure(svgs, finding, caption=caption, table=_returns_table(say, scope, found, titles))]
+    parts.append(SoWhat(say("So what"), [
+        say("Credit is not cause: some of these people would have come anyway. Hold a channel back from a part of the "
+            "people to know.")
+    ]))  # fmt: skip
+    return section("returns", kicker=kicker, finding=finding, sub=sub, parts=parts)
+
+
+def returns_finding(say: Say, scope: Scope, shown: pd.DataFrame) -> Sentence:
+    """Say which channels clearly do not bring back their cost, whether all do, or that it is not clear."""
+    titles, key = _channel_titles(scope), "returns.finding"
+    rows = records(shown.sort_values("roi"))
+    least, most = rows[0], rows[-1]
+    back = Rate(least.roi, least.roi_low, least.roi_high, digits=0)
+    channel = Name(titles.get(least.channel, least.channel))
+    if least.roi_high < 0:
+        return say("{channel} does not bring back its cost: return {back:value} {back:ci} by the last touch", key=key,
+                   channel=channel, back=back)  # fmt: skip
+    if all(row.roi_low > 0 for row in rows):
+        if len(rows) == 1:
+            return say("{channel} brings back more than it costs: return {back:value} {back:ci} by the last touch",
+                       key=key, channel=channel, back=back)  # fmt: skip
+        return say(
+            "All {n} channels with costs bring back more than they cost: from {back:value} ({channel}) to {most} "
+            "({best}), by the last touch", key=key, n=len(rows), back=back, channel=channel,
+            most=Rate(most.roi, digits=0), best=Name(titles.get(most.channel, most.channel)),
+        )  # fmt: skip
+    return say("It is not clear whether {channel} brings back its cost: return {back:value} {back:ci} by the last "
+               "touch", key=key, channel=channel, back=back)  # fmt: skip
+
+
+def _signed(part: float, scope: Scope) -> str:
+    return ("+" if part > 0 else "") + Rate(part, digits=0).format(scope.language)
+
+
+def _channel_titles(scope: Scope) -> dict[str, str]:
+    """Return what readers call channels: the titles of the split by channel."""
+    split = next((name for name, one in scope.workbook.segments.items() if one.by == "channel"), None)
+    return {} if split is None else {
+        name: scope.group_title(split, name) for name in scope.workbook.segments[split].titles
+    }  # fmt: skip
+
+
+def _returns_table(say: Say, scope: Scope, found: CustomerValue, titles: dict[str, str]) -> Table:
+    rules = {"first": say.text("first touch"), "last": say.text("last touch"),
+             "linear": say.text("all touches alike"), "markov": say.text("removal effect")}  # fmt: skip
+    rows = found.returns[found.returns["cost"].notna()]
+    frame = rows.assign(
+        channel=[titles.get(name, name) for name in rows["channel"]], rule=[rules[name] for name in rows["model"]]
+    )
+    columns = [
+        Column("channel", say("Channel")),
+        Column("rule", say("Rule of credit"), left=True),
+        Column("conversions", say("Orders"), lambda value: Ratio(value, digits=1)),
+        Column("revenue", say("Revenue"), lambda value: Money(value, scope.workbook.currency)),
+        Column("cost", say("Cost"), lambda value: Money(value, scope.workbook.currency)),
+        Column("roas", say("Revenue by cost (ROAS)"), lambda *ends: Ratio(*ends, digits=2), low="roas_low",
+               high="roas_high"),
+        Column("roi", say("Return (ROI)"), lambda *ends: Rate(*ends, digits=0), low="roi_low", high="roi_high"),
+    ]  # fmt: skip
+    return Table(frame, columns, say("Return by channel and rule"), name="returns")

@@ -1,0 +1,94 @@
+"""One run at a time in a folder of reports: whoever waits is told who works, and a dead run keeps nobody out."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from funnel_lib.errors import FunnelError
+
+LOCK, HOLDER = ".lock", ".lock.json"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The run that works, or has worked, on a folder: its machine, its process, when it began."""
+
+    host: str
+    pid: int
+    since: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Holder | None:
+        """Return who has signed a folder; a run that ends in order takes its name away again."""
+        try:
+            return cls(**json.loads((folder / HOLDER).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def __str__(self) -> str:
+        """Say who it is."""
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+@contextmanager
+def locked(
+    folder: Path, *, start: datetime, wait: float, tell: Callable[[str, float], None]
+) -> Iterator[Holder | None]:
+    """Keep the folder of reports for this run alone; wait for another run, and say whose it is.
+
+    The system frees the lock of a process that dies, so a stale one stops nobody; gives the run that left its name
+    behind, which was killed.
+
+    Parameters
+    ----------
+    start : when this run began.
+    wait : seconds to wait for another run.
+
+    Raises
+    ------
+    FunnelError : the folder cannot be written, or another run still works on it after `wait` seconds.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            tell(f"waiting for another run in this folder ({Holder.of(folder) or 'unknown'})", 0.0)
+            lock.acquire(timeout=wait)
+    except Timeout as error:
+        raise FunnelError(
+            "Another run is still working on these reports.", where=folder.name,
+            found=f"locked for {wait:g} seconds by {Holder.of(folder) or 'an unknown process'}",
+            do="Wait until it has ended, then run again.",
+        ) from error  # fmt: skip
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    left = Holder.of(folder)
+    try:
+        me = Holder(socket.gethostname(), os.getpid(), start.isoformat(timespec="seconds"))
+        with suppress(OSError):  # a full disk; the lock itself holds
+            (folder / HOLDER).write_text(json.dumps(asdict(me)), encoding="utf-8")
+        yield left
+    finally:
+        with suppress(OSError):
+            (folder / HOLDER).unlink()
+        lock.release()
+
+
+def cannot_write(folder: Path, error: OSError) -> FunnelError:
+    """Return the error that says that reports cannot be written to `folder`, and why."""
+    return FunnelError(
+        "The reports' folder cannot be written.", where=folder, found=error.strerror or error,
+        allowed="a folder that you may write to, with room for the reports",
+        do="Change its permissions, make room, or remove what is in the way.",
+    )  # fmt: skip

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import funnel_lib as fl
+from funnel_lib.conversion.worth.crediting import SHOWN, credited, in_period, spread_of
+from funnel_lib.conversion.worth.orders import orders
+
+
+@pytest.fixture
+def may(demo: Path) -> fl.Scope:
+    return fl.Scope.open(demo / "params" / "education.yml", period="2026-05")
+
+
+def test_every_rule_gives_away_all_orders_of_the_period_and_all_their_money(may: fl.Scope):
+    found = orders(may)
+    now = in_period(found.frame, may.period)
+    table = credited(may, found, rng=np.random.default_rng(1))
+    sums = table.groupby("model")[["conversions", "value"]].sum()
+    assert set(sums.index) == set(SHOWN)
+    assert sums["conversions"].to_numpy() == pytest.approx([len(now)] * len(SHOWN))
+    assert sums["value"].to_numpy() == pytest.approx([now["amount"].sum()] * len(SHOWN))
+    assert 0 < len(now) < len(found.frame)
+
+
+def test_how_amounts_are_spread():
+    assert spread_of(pd.DataFrame({"amount": [10.0, 30.0]})) == 0.5
+    assert spread_of(pd.DataFrame({"amount": [7.0, 7.0]})) == 0
+    assert spread_of(pd.DataFrame({"amount": []})) == 0

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import funnel_lib as fl
+from funnel_lib.conversion.worth.customers import CustomerValue, customer_value, lead_time
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def opened(demo: Path, **asked: str) -> fl.Scope:
+    return fl.Scope.open(demo / "params" / "education.yml", **{"period": "2026-05"} | asked)
+
+
+@pytest.fixture(scope="module")
+def may(demo: Path) -> CustomerValue:
+    scope = opened(demo)
+    found = customer_value(scope, fl.cohort(scope), rng=rng())
+    assert found is not None
+    return found
+
+
+def test_the_figures_of_the_demo_belong_together(may: CustomerValue):
+    price = may.acquisition
+    assert price.reason == ""
+    assert price.customers == int(may.basket["orders"].iloc[0])  # in the demo, everybody orders once
+    assert price.value == pytest.approx(price.cost / price.customers)
+    assert may.ratio.value == pytest.approx(may.curve.at(may.curve.last_day).value / price.value)
+    assert may.curve.table["margin"].iloc[0] == pytest.approx(0.6 * may.orders.frame["amount"].mean())
+    assert (may.payback.days, may.payback.reason) == (0, "")
+    assert may.channels.set_index("channel").loc["all", "customers"] == price.customers
+    assert may.referred.answers == price.customers
+
+
+def test_nobody_orders_twice_in_the_demo_and_that_is_said(may: CustomerValue):
+    assert may.lifetime.reason == "no_repeat_orders"
+    assert may.again["rate"].isna().all()
+
+
+def test_returns_are_of_the_channels_that_cost_money(may: CustomerValue):
+    known = may.returns[may.returns["reason"] == ""]
+    assert set(known["channel"]) == {"paid_search", "paid_social"}
+    assert set(known["model"]) == {"first", "last", "linear", "markov"}
+    assert may.returns.groupby("model")["cost"].sum().to_numpy() == pytest.approx([may.acquisition.cost] * 4)
+
+
+def test_a_segment_has_customers_but_no_costs(demo: Path):
+    scope = opened(demo, segment="audience=student")
+    people = fl.cohort(scope)
+    found = customer_value(scope, people, rng=rng())
+    assert found is not None
+    assert found.acquisition.reason == "not_by_segment"
+    assert math.isnan(found.ratio.value)
+    assert found.ratio_reason == "not_by_segment"
+    assert found.returns.empty
+    assert set(found.orders.frame["user_id"]) <= set(people.frame["unit"])
+
+
+def test_without_a_value_or_events_there_is_nothing_to_tell(demo: Path, tmp_path: Path):
+    scope = opened(demo)
+    people = fl.cohort(scope)
+    bare = replace(scope, workbook=scope.workbook.model_copy(update={"value": type(scope.workbook.value)()}))
+    found = customer_value(bare, people, rng=rng())
+    assert found is not None
+    assert found.reason == "no_value"
+    assert found.curve.reason == "no_orders"
+    empty = replace(scope, store=type(scope.store)(tmp_path))
+    assert customer_value(empty, people, rng=rng()) is None
+    assert customer_value(replace(scope, as_of=None), people, rng=rng()) is None
+
+
+def test_costs_are_as_old_as_the_usual_way_to_an_order(demo: Path):
+    scope = opened(demo)
+    lag = lead_time(scope, fl.cohort(scope))
+    assert timedelta(days=1) < lag < timedelta(days=5)

@@ -1,0 +1,72 @@
+"""The planted causes of May are found: the payment fault at its step, and the other mix of channels."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from funnel_lib.conversion.decomposition import by_step
+from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.reporting.sections import moves
+
+
+def test_step_and_traffic_are_told_apart(month):
+    may = month("2026-05")
+    shown = moves.moved(may.scope, may.people, may.before)
+    assert "Payment alone made" in shown.text
+    assert "By First-touch channel: " in shown.text
+    assert shown.metrics["moved.points.high"] < 0
+    assert shown.metrics["moved.mix.came.high"] < 0
+    assert {"steps_moved", "groups_moved"} <= set(shown.tables)
+
+
+def test_the_parts_of_the_bridge_add_up(month):
+    may = month("2026-05")
+    steps = by_step(may.people, may.before, rules=may.scope.workbook.rules, rng=np.random.default_rng(1))
+    shown = moves.moved(may.scope, may.people, may.before)
+    assert steps["part"].sum() == pytest.approx(shown.metrics["moved.points"], abs=1e-12)
+
+
+def test_a_month_without_a_clear_change_is_not_explained_away(month):
+    june = month("2026-06")
+    text = moves.moved(june.scope, june.people, june.before).text
+    assert "did not move clearly" in text
+    assert "It is traffic" not in text
+    assert "It is the steps" not in text
+
+
+def test_without_an_earlier_period_it_says_so(month):
+    may = month("2026-05")
+    shown = moves.moved(may.scope, may.people, None)
+    assert "cannot be computed, because there is no earlier period to compare with" in shown.text
+    assert moves.paradox(may.scope, may.people, None) is None
+
+
+def test_too_few_are_said_in_words(few: SimpleNamespace):
+    assert "too few people or conversions" in moves.moved(few.scope, few.people, few.before).text
+    assert moves.summary_point(moves.Say("en"), few.scope, few.people, few.before) is None
+
+
+def crossed(people: Journeys, shares: dict[str, tuple[int, int]]) -> Journeys:
+    """Return journeys of so many people (all, converted) in the groups of `device`."""
+    rows = []
+    for group, (units, converted) in shares.items():
+        rows += [{"device": group, "depth": 5 if place < converted else 1} for place in range(units)]
+    frame = pd.DataFrame(rows).assign(unit=range(len(rows)), channel="direct", audience="student")
+    for name in ("mature_depth", "first_depth", "depth"):
+        frame[name] = frame["depth"].astype(np.int8)
+    return Journeys(people.funnel, frame, people.period, people.as_of, people.window_closed)
+
+
+def test_a_clear_paradox_gets_a_warning(month):
+    may = month("2026-05")
+    # Both devices got worse (10 % to 7 %, 40 % to 34 %), yet the total rose: far more desktops came.
+    before = crossed(may.people, {"mobile": (8000, 800), "desktop": (2000, 800)})
+    now = crossed(may.people, {"mobile": (2000, 140), "desktop": (8000, 2720)})
+    shown = moves.paradox(may.scope, now, before)
+    assert shown is not None
+    assert "opposite directions" in shown.text
+    assert shown.metrics["paradox.change"] == pytest.approx(0.286 - 0.16)
+    assert shown.metrics["paradox.rate"] < 0
+    assert moves.paradox(may.scope, now, now) is None
