@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import math
+import re
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -19,7 +20,7 @@ import pytest
 
 from funnel_lib import config
 from funnel_lib.errors import ConfigError
-from funnel_lib.sample import Truth, log, plan, write_demo, write_events
+from funnel_lib.sample import Truth, log, plan, sales, write_demo, write_events
 
 ROOT = Path(__file__).parents[1]
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -387,6 +388,58 @@ def test_survey_sheet(demo):
     assert isinstance(rows[0]["Submitted at"], datetime)
     known = {row["Website User ID"] for row in contacts(demo[0])}
     assert {row["User ID"] for row in rows} <= known
+
+
+def test_opportunities_are_of_working_people_who_took_the_trial(demo, recount):
+    rows = [
+        *openpyxl.load_workbook(demo[0] / "fxiaoke" / "商机_2026H1.xlsx", read_only=True)["商机"].iter_rows(
+            values_only=True
+        )
+    ]
+    assert rows[0][0] == "商机列表"  # a title above the header, as lists are exported
+    assert rows[2] == sales.DEAL_COLUMNS
+    deals, total = rows[3:-1], rows[-1]
+    assert total[0] == "合计"
+    assert total[5] == pytest.approx(sum(row[5] for row in deals))
+    assert len(deals) + 1 == demo[1].files["fxiaoke"]["rows"]
+    assert len(deals) - len({row[0] for row in deals}) == demo[1].dirt["fxiaoke"]["duplicates"] > 0
+    paid = {row[3] for row in deals if row[9] == "赢单"}
+    assert paid
+    assert all("payment" in recount.people[user].times for user in paid)
+    assert all("trial" in recount.people[row[3]].times for row in deals)
+
+
+def test_calls_stop_while_the_system_is_down_and_some_stand_there_twice(demo):
+    with (demo[0] / "calls" / "calls_2026.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    truth, dirt = demo[1].files["calls"], demo[1].dirt["calls"]
+    assert len(rows) == truth["rows"] == truth["connected"] + truth["missed"] + sum(dirt.values())
+    assert len(rows) - len({row["通话编号"] for row in rows}) == dirt["duplicates"] > 0
+    assert sum(not row["开始时间"] for row in rows) == dirt["no_time"] > 0
+    days = {row["开始时间"][:10] for row in rows}
+    assert not days & {"2026-03-02", "2026-03-03", "2026-03-04"}
+    assert {"2026-03-01", "2026-03-05"} <= days
+    assert not any(re.search(r"[1-9]", row["被叫号码"].split("****")[0]) for row in rows)  # nobody's number
+
+
+def test_schools_have_leads_deals_and_their_stages(demo):
+    rows = {}
+    for name in ("Leads", "Deals", "Deals_Stage_History"):
+        with (demo[0] / "zoho" / f"{name}_2026_H1.csv").open(encoding="utf-8", newline="") as file:
+            rows[name] = list(csv.DictReader(file))
+    assert [len(found) for found in rows.values()] == list(demo[1].files["zoho"].values())
+    assert {row["Deal Id"] for row in rows["Deals_Stage_History"]} == {row["Record Id"] for row in rows["Deals"]}
+    assert {row["Contact Id"] for row in rows["Deals"]} <= {row["Record Id"] for row in rows["Leads"]}
+    assert all(row["Stage Modified Time"] < "2026-07-01" for row in rows["Deals"])
+
+
+def test_the_question_on_the_price_page_is_asked_of_those_who_have_not_paid(demo, recount):
+    with (demo[0] / "hotjar" / "price_page.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == demo[1].files["hotjar"]["rows"] > 100
+    people = [recount.people[row["User attribute: user_id"]] for row in rows]
+    assert all("register" in person.times and "payment" not in person.times for person in people)
+    assert {row[plan.MISSING] for row in rows} == set(plan.MISSING_ANSWERS)
 
 
 def test_the_workbook_of_the_demo_can_read_every_export(demo):

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from funnel_lib.errors import ConfigError
-from funnel_lib.sample import exports, ga4, plan, truth, web
+from funnel_lib.sample import exports, ga4, plan, sales, truth, web
 from funnel_lib.sample.exports import Spend, SurveyRow
 from funnel_lib.sample.people import AUDIENCES, People, draw
 from funnel_lib.sample.plan import Draws
+from funnel_lib.sample.sales import Sales
 from funnel_lib.sample.truth import Tally, Truth
 
-FOLDERS = ("ga4", "crm", "google_ads", "meta_ads", "survey")
+FOLDERS = ("ga4", "crm", "google_ads", "meta_ads", "survey", "fxiaoke", "zoho", "hotjar", "calls")
 Progress = Callable[[str, float], None]
 
 
@@ -36,7 +37,7 @@ def write_demo(
     Parameters
     ----------
     folder
-        Where the exports go; its folders ga4, crm, google_ads, meta_ads and survey are replaced.
+        Where the exports go; the folders named in `FOLDERS` are replaced.
     users
         Visitors of the six months; test accounts and bots come on top.
     seed
@@ -89,7 +90,11 @@ def _write_people(folder: Path, users: int, seed: int, tally: Tally, report: Pro
     spend, first = Spend(), 0
     answers: list[SurveyRow] = []
     sizes = [min(plan.CHUNK, users - start) for start in range(0, users, plan.CHUNK)]
-    with (folder / "crm" / "contacts.csv").open("w", encoding="utf-8", newline="") as contacts:
+    selling = Sales()
+    with (
+        (folder / "crm" / "contacts.csv").open("w", encoding="utf-8", newline="") as contacts,
+        (folder / "calls" / "calls_2026.csv").open("w", encoding="utf-8", newline="") as calls,
+    ):
         for chunk, size in enumerate(sizes):
             people = draw(Draws(seed, 0, chunk), size, first)
             first += len(people)
@@ -100,6 +105,8 @@ def _write_people(folder: Path, users: int, seed: int, tally: Tally, report: Pro
 
             ga4.write(folder / "ga4", people, rows, first=chunk == 0, progress=done)
             exports.contacts(contacts, people, head=chunk == 0)
+            truth.count_calls(tally, sales.calls(calls, Draws(seed, 5, chunk), people, head=chunk == 0))
+            sales.gather(selling, Draws(seed, 6, chunk), people)
             spend.add(people)
             truth.count_people(tally, people, rows)
             truth.count_rows(tally, people, rows)
@@ -107,6 +114,7 @@ def _write_people(folder: Path, users: int, seed: int, tally: Tally, report: Pro
                 answers += _answers(Draws(seed, 2, chunk), people, tally, first=chunk == 0)
     exports.survey(folder / "survey" / "nps.xlsx", answers)
     _write_spend(folder, spend, seed, tally)
+    _write_sales(folder, selling, seed, tally)
 
 
 def _answers(draws: Draws, people: People, tally: Tally, *, first: bool) -> list[SurveyRow]:
@@ -117,6 +125,15 @@ def _answers(draws: Draws, people: People, tally: Tally, *, first: bool) -> list
     who = zip(people.number.tolist(), people.audience.tolist(), strict=True)
     truth.count_survey(tally, made, {ga4.user_id(number): AUDIENCES[code] for number, code in who})
     return made
+
+
+def _write_sales(folder: Path, selling: Sales, seed: int, tally: Tally) -> None:
+    rows = sales.opportunities(folder / "fxiaoke" / "商机_2026H1.xlsx", selling)
+    tally["files.fxiaoke.rows"], tally["dirt.fxiaoke.duplicates"] = rows, selling.doubled
+    tally["dirt.fxiaoke.totals"] = 1
+    tally["files.hotjar.rows"] = sales.asked(folder / "hotjar" / "price_page.csv", selling)
+    for name, count in sales.schools(folder / "zoho", seed).items():
+        tally[f"files.zoho.{name}"] = count
 
 
 def _write_spend(folder: Path, spend: Spend, seed: int, tally: Tally) -> None:

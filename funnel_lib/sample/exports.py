@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -169,14 +169,19 @@ def responses(draws: Draws, people: People) -> list[SurveyRow]:
 
 
 def survey(path: Path, made: list[SurveyRow]) -> None:
-    """Write the sheet `Responses`; fixed properties and times make the bytes depend on the content only."""
+    """Write the sheet `Responses`."""
+    sheets(path, {"Responses": [SURVEY_COLUMNS, *made]})
+
+
+def sheets(path: Path, tables: Mapping[str, Iterable[Sequence[object]]]) -> None:
+    """Write rows to the sheets of an Excel file; fixed times and properties make its bytes depend on them only."""
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
-    sheet = book.create_sheet("Responses")
-    sheet.append(SURVEY_COLUMNS)
-    for row in made:
-        sheet.append(row)
+    for name, rows in tables.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
     raw = io.BytesIO()
     book.save(raw)
     with zipfile.ZipFile(raw) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:

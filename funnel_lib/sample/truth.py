@@ -173,6 +173,15 @@ def count_survey(tally: Tally, made: list[SurveyRow], groups: Mapping[str, str])
             tally[f"rates.held_back.{groups[user]}.{answer}"] += 1
 
 
+def count_calls(tally: Tally, counted: Mapping[str, int]) -> None:
+    """Add a chunk's calls: rows, those that stand there twice, those without a time, answered and missed ones."""
+    tally["files.calls.rows"] += counted["rows"]
+    for name in ("duplicates", "no_time"):
+        tally[f"dirt.calls.{name}"] += counted[name]
+    for name in ("connected", "missed"):
+        tally[f"files.calls.{name}"] += counted[name]
+
+
 def count_spend(tally: Tally, source: str, days: list[AdDay]) -> None:
     """Add the rows and totals of one ad platform's file."""
     tally[f"files.{source}.rows"] += len(days)

@@ -504,10 +504,25 @@ def test_the_demo_is_collected_as_it_was_planted(demo: Path):
             files[source]["impressions"],
             files[source]["clicks"],
         ]
+    sales, twice = files["fxiaoke"]["rows"], dirt["fxiaoke"]
+    assert fates(store, "sales") == {
+        "read": sales, "kept": sales - twice["duplicates"] - twice["totals"],
+        "merged duplicate_row": twice["duplicates"], "merged total_row": twice["totals"],
+    }  # fmt: skip
+    calls, spoilt = files["calls"], dirt["calls"]
+    spoken = {"call_connected": calls["connected"], "call_missed": calls["missed"]}
+    assert fates(store, "calls") == {
+        "read": calls["rows"], "kept": sum(spoken.values()), "merged duplicate_event": spoilt["duplicates"],
+        "quarantined missing_value": spoilt["no_time"],
+    }  # fmt: skip
+    schools, asked = sum(files["zoho"].values()), files["hotjar"]["rows"]
+    assert fates(store, "schools") == {"read": schools, "kept": schools}
+    assert fates(store, "price_page") == {"read": asked, "kept": asked}
     events, people = store.read("events"), truth["people"]["all"]
-    assert events["event"].value_counts().to_dict() == truth["web_rows"]
+    assert events["event"].value_counts().to_dict() == truth["web_rows"] | spoken
     assert events.loc[events["event"] == "purchase", "user_id"].nunique() == people["payment"]
-    assert len(store.read("users")) == events["user_id"].nunique() == people["visit"]
+    assert events["user_id"].nunique() == people["visit"]
+    assert len(store.read("users")) == people["visit"] + files["zoho"]["leads"]
     twofold = store.read("identities").query("kind == 'anonymous'").groupby("user_id").size()
     assert (twofold == 2).sum() == dirt["two_ids"]["people"]
     late = [remark["rows"] for remark in store.facts()["remarks"]]
