@@ -90,25 +90,27 @@ counted(read(files / "*.parquet", funnel)).counts()
 }
 
 
-def report(sizes: list[int], repeat: int) -> str:
-    """Measure everything; return the engine's part of docs/benchmarks.md."""
+def report(sizes: list[int], repeat: int, kept: Path | None = None) -> str:
+    """Measure everything; return the engine's part of docs/benchmarks.md. Logs in the folder `kept` are used again."""
     warm, cold, spent = [], [], {}
     subprocess.run([sys.executable, "-m", "funnel_lib.conversion.engine"], check=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = kept or Path(temporary)
         for events in sizes:
             kinds: tuple[Ids, ...] = ("number", "text") if events < BIG else ("number",)
             for ids in kinds:
-                files = Path(folder) / f"{events}-{ids}"
-                write_events(files, events=events, seed=1, ids=ids)
+                files = folder / f"{events}-{ids}"
+                if not files.exists():
+                    write_events(files, events=events, seed=1, ids=ids)
                 runs = _runs(files, repeat if events < BIG else 1, list(CALLS) if events < BIG else ["floor", "counts"])
                 warm.append({"events": f"{events:,}", "units": ids, **_ratios(runs)})
                 if ids == "number":
                     spent[events] = _middle(runs["counts"], "cpu")
                 if events == sizes[0] or events == sizes[min(1, len(sizes) - 1)]:
                     cold.append({"events": f"{events:,}", "units": ids, **_cold(files, repeat)})
-                if events >= BIG:
+                if events >= BIG and kept is None:
                     shutil.rmtree(files)
-        tables, units = _tables(Path(folder) / f"{sorted(sizes)[min(1, len(sizes) - 1)]}-number")
+        tables, units = _tables(folder / f"{sorted(sizes)[min(1, len(sizes) - 1)]}-number")
     return TEXT.format(
         asked=" ".join(map(str, sizes)), machine=_machine(), repeat=repeat, warm=markdown(pd.DataFrame(warm)),
         cold=markdown(pd.DataFrame(cold)), growth=_growth(spent), tables=markdown(tables), units=units,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.pages import section
 from funnel_lib.config import Rules
 from funnel_lib.conversion.cohorts import back_test, nowcast, triangle
 from funnel_lib.conversion.delays import eventually
@@ -26,6 +27,20 @@ MEAN = 5.0
 RULES = Rules()
 Rng = np.random.Generator
 Floats = npt.NDArray[np.float64]
+
+
+def report(draws: int = 400) -> str:
+    """Simulate everything; return a section of docs/statistics.md."""
+    rng = np.random.default_rng(31)
+    few = max(draws // 4, 20)
+    return section(
+        "Time, and those who had no time yet",
+        [
+            (rates_by_day, (draws, rng)), (rates_of_dates, (draws, rng)), (medians, (draws, rng)),
+            (in_the_end, (few, rng)), (ladder, (few, rng)), (won_and_lost, (draws, rng)), (alarms, (draws, rng)),
+            (speed, (1_000_000, rng)),
+        ],
+    )  # fmt: skip
 
 
 def rates_by_day(draws: int, rng: Rng) -> pd.DataFrame:
