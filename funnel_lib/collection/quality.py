@@ -40,8 +40,9 @@ LEAST: dict[str, tuple[float, float, float]] = {"rows_kept": (1, 1, 1), "join_ra
 """The same for checks of the least that there must be."""
 _REFUND = "refund|return|退款|退货|chargeback"
 _MOST_NAMED = 5
-_BUSY = 20
-"""A day without rows means something only where a source has this many rows on a usual day of this weekday."""
+_BUSY = 12
+"""A day without rows means something only where a source has this many rows on a usual day of this weekday: by chance
+alone (Poisson), such a day comes once in 450 years."""
 _QUIET = timedelta(days=7)
 _INSTANT = "datetime64[us, UTC]"
 _FILE_DAY = r"(?<![0-9])(?P<year>20[0-9]{2})-?(?P<month>[01][0-9])-?(?P<date>[0-3][0-9])(?![0-9])"

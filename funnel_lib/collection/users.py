@@ -128,7 +128,7 @@ def _one_per_person(connection: duckdb.DuckDBPyConnection, columns: list[str], t
 
 def _written(connection: duckdb.DuckDBPyConnection, rows: str, target: Path) -> bool:
     connection.execute(f"COPY ({rows}) TO {text(target)} {PARQUET}")
-    return bool(connection.read_parquet(str(target)).limit(1).fetchall())
+    return bool(connection.read_parquet(str(target)).limit(1).project("1").fetchall())
 
 
 def _count(connection: duckdb.DuckDBPyConnection, stage: Stage, resolved: Resolved, columns: list[str]) -> None:

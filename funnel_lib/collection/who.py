@@ -180,7 +180,7 @@ def tables(stage: Stage, resolved: Resolved, linked: People) -> dict[TableName, 
             target = stage.folder / f"finished-{name}.parquet"
             rows = f"{rows} ORDER BY user_id, kind, value"
             connection.execute(f"COPY ({rows}) TO {text(target)} {PARQUET}", [str(path)])
-            if connection.read_parquet(str(target)).limit(1).fetchall():
+            if connection.read_parquet(str(target)).limit(1).project("1").fetchall():
                 made[name] = target
     return made
 
@@ -202,7 +202,7 @@ def _links(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
 
 
 def _join_rate(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    recorded = connection.view("staged").filter(f"NOT {DERIVED}").limit(1).fetchall()
+    recorded = connection.view("staged").filter(f"NOT {DERIVED}").limit(1).project("1").fetchall()
     if not recorded:
         return {"registered": None, "with_record": None}
     registered, record = connection.sql(_REGISTERED.format(browser=ANONYMOUS, login=LOGIN)).fetchall()[0]

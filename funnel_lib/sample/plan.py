@@ -105,7 +105,7 @@ SURVEY_SHARE, SURVEY_MOST, BLANK_SHARE, IMPOSSIBLE_SCORE = 0.15, 20_000, 0.03, 1
 DEALS_MOST, DEAL_TWICE = 20_000, 97
 """Opportunities at most, and which of them (by the person's number) stand in the list twice."""
 CALL_ANSWERED, CALL_TWICE, CALL_TIMELESS = 0.72, 151, 211
-CALLS_DOWN, CALLS_UP = date(2026, 3, 2), date(2026, 3, 5)
+CALLS_DOWN, CALLS_UP = date(2026, 3, 2), date(2026, 3, 4)
 """The telephone system recorded nothing from the first day on, and did again on the second."""
 ASKED_SHARE, SCHOOLS = 0.04, 60
 MISSING = "What is missing on this page?"

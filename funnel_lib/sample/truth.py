@@ -196,6 +196,7 @@ def assemble(tally: Tally, users: int, seed: int) -> Truth:
         "incidents": _incidents(), "mix": _mix(), "dirt": {}, "web_rows": {},
         "files": {"web": {"files": plan.DAYS}},
     }  # fmt: skip
+    tally["dirt.calls.days_down"] = (plan.CALLS_UP - plan.CALLS_DOWN).days
     for path, value in tally.items():
         *parents, leaf = path.split(".")
         node = tree

@@ -16,6 +16,7 @@ from funnel_lib import schema
 from funnel_lib.collection.batch import balance
 from funnel_lib.collection.collect import collect
 from funnel_lib.collection.files import Export
+from funnel_lib.collection.quality import checks
 from funnel_lib.collection.sources import OFFERS
 from funnel_lib.collection.store import Store
 from funnel_lib.config import load
@@ -515,6 +516,10 @@ def test_the_demo_is_collected_as_it_was_planted(demo: Path):
         "read": calls["rows"], "kept": sum(spoken.values()), "merged duplicate_event": spoilt["duplicates"],
         "quarantined missing_value": spoilt["no_time"],
     }  # fmt: skip
+    found = checks(store, load(demo / "params" / "education.yml")).set_index("check").loc["days_without_data"]
+    assert found["found"] == spoilt["days_down"]
+    assert found["places"] == "calls 2026-03-02, calls 2026-03-03"
+    assert found["waived"]  # with the reason that the workbook gives
     schools, asked = sum(files["zoho"].values()), files["hotjar"]["rows"]
     assert fates(store, "schools") == {"read": schools, "kept": schools}
     assert fates(store, "price_page") == {"read": asked, "kept": asked}

@@ -189,7 +189,10 @@ def _cause(
 
 def _table(say: Say, scope: Scope, found: pd.DataFrame) -> Table:
     state = {True: say("held back"), False: say("open")}
+    low, high = wilson(found["numerator"], found["denominator"], scope.workbook.rules.level)
     frame = found.assign(
+        rate_low=low,
+        rate_high=high,
         title=[scope.step_title(str(name)) for name in found["metric"]],
         state=[
             state[held].text if held or pd.isna(closed) else say("closed").text
@@ -201,7 +204,8 @@ def _table(say: Say, scope: Scope, found: pd.DataFrame) -> Table:
         Column("last", say("To")),
         Column("title", say("Step"), left=True),
         Column("days", say("Days"), Count),
-        Column("rate", say("Share"), Rate),
+        Column("denominator", say("People"), Count),
+        Column("rate", say("Share"), Rate, low="rate_low", high="rate_high"),
         Column("expected", say("Expected"), Rate, low="low", high="high"),
         Column("state", say("State"), left=True),
     ]

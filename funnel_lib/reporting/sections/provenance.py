@@ -9,6 +9,7 @@ from funnel_lib.collection.scope import Scope
 from funnel_lib.reporting.blocks import Block, section
 from funnel_lib.reporting.estimates import Count, Share
 from funnel_lib.reporting.labels import Day
+from funnel_lib.reporting.rules import rule_meanings
 from funnel_lib.reporting.sections.collection import source_titles
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
@@ -95,10 +96,14 @@ def worst_days(scope: Scope) -> Block:
         Column("day", say("Day"), lambda day: say.value(Day(day.date()))),
         Column("read", say("Read"), Count),
         Column("aside", say("Set aside"), Count),
-        Column("share", say("Share"), lambda share: Share(share, 1)),
-        Column("rule", say("Most often"), left=True),
+        Column("share", say("Share set aside"), lambda share: Share(share, 1)),
+        Column("meaning", say("Most often"), left=True),
     ]
-    shown = bad.head(_MOST).assign(source=[titles[str(name)] for name in bad["source"].head(_MOST)])
+    meanings, shown = rule_meanings(say), bad.head(_MOST)
+    shown = shown.assign(
+        source=[titles[str(name)] for name in shown["source"]],
+        meaning=[str(meanings.get(str(rule), rule)) for rule in shown["rule"]],
+    )
     table = Table(shown, columns, say("Days with most rows set aside"), name="worst_days", look="seg")
     sub = say("Days are those in the names of the files")
     return section("worst-days", kicker=kicker, finding=finding, sub=sub, parts=[table])
