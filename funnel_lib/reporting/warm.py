@@ -9,6 +9,7 @@ import sys
 # Its only use is to check IRIs in notebooks' metadata, and importing it takes longer than all the rest.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
+import atexit
 import gc
 import json
 from contextlib import suppress
@@ -63,3 +64,4 @@ for code in LANGUAGES:
 # Looking through what never goes away would write to its pages, and each report would copy them.
 gc.collect()
 gc.freeze()
+atexit.register(gc.unfreeze)  # else DuckDB takes what is still there at the end for leaks, and says so

@@ -223,7 +223,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path):
 DAMAGED = [b"\x1f\x8b cut", gzip.compress(b'{"id": 1}\n' * 99)[:-20], *map(gzip.compress, (b"[1]\n", b"{broken\n"))]
 
 
-@pytest.mark.parametrize("content", [b"", *DAMAGED])
+@pytest.mark.parametrize("content", [b"", *DAMAGED], ids=["empty", "cut", "cut_later", "no_object", "no_json"])
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path):
     first = landing(tmp_path)
     put(first, 1)
