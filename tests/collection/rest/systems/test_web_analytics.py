@@ -91,7 +91,8 @@ def packed(day: str) -> bytes:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as file:
         event = {"$insert_id": day, "event_type": "visit", "user_id": "u", "event_time": "2026-11-20 07:00:00.000000"}
-        file.writestr(f"7/7_{day}_0#0.json.gz", gzip.compress(json.dumps(event).encode()))
+        member = zipfile.ZipInfo(f"7/7_{day}_0#0.json.gz", (2026, 11, 20, 0, 0, 0))  # the same bytes at any time
+        file.writestr(member, gzip.compress(json.dumps(event).encode(), mtime=0))
     return held.getvalue()
 
 
