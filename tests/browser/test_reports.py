@@ -166,8 +166,11 @@ def test_the_largest_page_is_seen_within_a_second(browser: Browser, files: list[
     seen = []
     for _ in range(3):
         page, _ = opened(browser, largest, viewport={"width": 360, "height": 800})
-        page.wait_for_function(f"({PAINT})() !== undefined")
-        seen.append(page.evaluate(PAINT))
+        for _ in range(100):  # asked from here: the page's policy forbids what waits inside of it
+            if (paint := page.evaluate(PAINT)) is not None:
+                break
+            page.wait_for_timeout(20)
+        seen.append(paint)
         page.context.close()
     assert min(seen) < 1000, seen
 

@@ -39,7 +39,7 @@ def board(scope: Scope, people: Journeys | None = None) -> Block:
     found = made(scope, people=mine, rng=chance(scope, "kpis"))
     if found.empty or found["value"].isna().all():
         reason = "no_figures" if found.empty else str(found["reason"].iloc[0])
-        return unknown("kpis", kicker, cannot(say, say("The key figures"), reason))
+        return unknown("board", kicker, cannot(say, say("The key figures"), reason))
     titled = _titled(say, scope, found)
     finding = board_finding(say, scope, found)
     missing = titled["value"].isna() & (titled["reason"] != "too_few")
@@ -50,7 +50,7 @@ def board(scope: Scope, people: Journeys | None = None) -> Block:
         parts.insert(0, picture)
     parts.append(SoWhat(say("So what"), _notes(say, scope, titled)))
     sub = say("What each stage is judged by, who answers for it, and what this data does not hold", key="kpis")
-    return section("kpis", kicker=kicker, finding=finding, sub=sub, parts=parts)
+    return section("board", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
 def board_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
@@ -125,7 +125,6 @@ def _table(say: Say, scope: Scope, found: pd.DataFrame) -> Table:
     frame = found.assign(
         shown=_objects(_value(scope, row, row.value, row.low, row.high) for row in rows),
         change=_objects(_change(scope, row) for row in rows), owner=[owners.get(row.owner, row.owner) for row in rows],
-        head=found["head"].where(found["head"] != found["head"].shift(), ""),
     )  # fmt: skip
     columns = [
         Column("head", say("Stage")),
