@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 REAL = "FUNNEL_REAL_DATA"
 _left_out: list[str] = []
+
+# The same examples in every run, so that a failure is that of the change; HYPOTHESIS_PROFILE=search looks for new ones.
+settings.register_profile("gate", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
