@@ -116,11 +116,7 @@ def changes(counts: pd.DataFrame, *, rules: Rules, rng: Rng, shortest: int = 3, 
     ------
     DataError : a column is missing.
     """
-    missing = [name for name in ("day", "numerator", "denominator") if name not in counts]
-    if missing:
-        raise DataError("The daily counts lack a column.", found=list(counts), allowed=missing)
-    sums = counts.assign(day=pd.to_datetime(counts["day"])).groupby("day")[["numerator", "denominator"]].sum()
-    table = sums.asfreq("D", fill_value=0)
+    table = each_day(counts)
     k, n = (table[name].to_numpy(dtype=np.float64) for name in table)
     if reason := _unfit(k, n, shortest, rules):
         return Changes(reason=reason)
@@ -139,6 +135,20 @@ def changes(counts: pd.DataFrame, *, rules: Rules, rng: Rng, shortest: int = 3, 
     frame = _frame(table.index, cuts, near, levels, dispersion, rules)
     frame["p"], frame["p_adjusted"] = [p for _, p, _ in found], [p for _, _, p in found]
     return Changes(frame[CHANGES], levels, whole, dispersion, bool(weekday.any()))
+
+
+def each_day(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return `numerator, denominator` by day, without gaps: days that are missing are days without units.
+
+    Raises
+    ------
+    DataError : a column is missing.
+    """
+    missing = [name for name in ("day", "numerator", "denominator") if name not in counts]
+    if missing:
+        raise DataError("The daily counts lack a column.", found=list(counts), allowed=missing)
+    sums = counts.assign(day=pd.to_datetime(counts["day"])).groupby("day")[["numerator", "denominator"]].sum()
+    return sums.asfreq("D", fill_value=0)
 
 
 def _unfit(k: Floats, n: Floats, shortest: int, rules: Rules) -> str | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
-from funnel_lib.errors import DataError
+from funnel_lib.conversion.changepoint import each_day
 
 Floats = npt.NDArray[np.float64]
 CHART = [
@@ -71,11 +71,7 @@ def chart(counts: pd.DataFrame, *, learnt_until: date, rules: Rules, width: floa
     ------
     DataError : a column is missing.
     """
-    missing = [name for name in ("day", "numerator", "denominator") if name not in counts]
-    if missing:
-        raise DataError("The daily counts lack a column.", found=list(counts), allowed=missing)
-    sums = counts.assign(day=pd.to_datetime(counts["day"])).groupby("day")[["numerator", "denominator"]].sum()
-    table = sums.asfreq("D", fill_value=0)
+    table = each_day(counts)
     k, n = (table[name].to_numpy(dtype=np.float64) for name in table)
     learnt = np.asarray(table.index <= pd.Timestamp(learnt_until))
     used = learnt & (n > 0)
@@ -170,7 +166,7 @@ def alerts(charts: Mapping[str, Chart], *, faulty: Collection[date] = (), quiet:
     -------
     Frame `metric, kind` (day: beyond the limits of one day; drift: the moving average only)`, direction` (up, down)`,
     opened, last, closed` (days)`, days` (that rang)`, numerator, denominator, rate, expected, low, high` (of those days
-    together; Wilson's interval would not allow for real variation: the limits are the charts')`, held`; newest first.
+    together: being counted because they rang, they lie further off than the days between)`, held`; newest first.
     """
     failed = pd.DatetimeIndex(sorted(pd.to_datetime(list(faulty))))
     rows = []

@@ -106,15 +106,24 @@ def credit_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
         return say("Most conversions had no visit with a channel in time", key="attribution")
     most = records(chosen)[0]
     words: dict[str, Any] = {
-        "channel": titles.get(most.channel, most.channel), "least": Rate(most.lowest), "most": Rate(most.highest),
+        "channel": titles.get(most.channel, most.channel), "least": _share(found, most.channel, most.lowest_model),
+        "most": _share(found, most.channel, most.highest_model),
     }  # fmt: skip
     if len(leaders) == 1:
-        return say("{channel} leads by every rule, with {least} to {most} of the conversions", key="attribution",
-                   **words)  # fmt: skip
+        return say(
+            "{channel} leads by every rule, with {least:value} {least:ci} to {most:value} {most:ci} of the conversions",
+            key="attribution", **words,
+        )  # fmt: skip
     return say(
-        "The rule decides: {channel} gets {least} of the conversions by {low}, {most} by {high}", key="attribution",
-        low=titles[most.lowest_model], high=titles[most.highest_model], **words,
+        "The rule decides: {channel} gets {least:value} {least:ci} of the conversions by {low}, {most:value} {most:ci} "
+        "by {high}", key="attribution", low=titles[most.lowest_model], high=titles[most.highest_model], **words,
     )  # fmt: skip
+
+
+def _share(found: pd.DataFrame, channel: str, model: str) -> Rate:
+    """Return a channel's share by one rule, with its interval."""
+    row = records(found[(found["channel"] == channel) & (found["model"] == model)])[0]
+    return Rate(row.share, row.low, row.high)
 
 
 def _picture(say: Say, scope: Scope, found: pd.DataFrame, finding: Sentence) -> Figure:

@@ -144,6 +144,7 @@ def _notes(
             "The alert was closed on {day}, after three calm days.", day=Day(last.closed.date(), "full")
         )  # fmt: skip
         notes.append(closed)
+        notes.append(say("Only the days that rang are counted: the days between were closer to what was expected."))
         cause = _cause(scope, people, whole, str(last.metric), (last.opened, last.last))
         notes.append(
             say("No split of the workbook explains it beyond chance.") if cause is None

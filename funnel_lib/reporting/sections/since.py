@@ -86,9 +86,9 @@ def since_finding(say: Say, scope: Scope, judged: list[Searched]) -> Sentence:
         return say("No step’s daily rate changed lastingly", key="since.finding")
     last = records(table)[-1]
     return say(
-        "{step}: from {before:value} to {after:value} since {day}", key="since.finding",
+        "{step}: from {before:value} to {after:value} since {day}, {points:value} {points:ci}", key="since.finding",
         step=scope.step_title(last.name), before=Rate(last.rate_before), after=Rate(last.rate_after),
-        day=Day(last.day.date(), "full"),
+        day=Day(last.day.date(), "full"), points=Points(last.difference, last.low, last.high),
     )  # fmt: skip
 
 
