@@ -12,11 +12,11 @@ import pandas as pd
 
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
-from funnel_lib.conversion.attribution import MODELS, attribute
-from funnel_lib.conversion.changepoint import changes
-from funnel_lib.conversion.decomposition import by_step, decompose, explain_change
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.paths import Paths, paths
+from funnel_lib.conversion.movement.changepoint import changes
+from funnel_lib.conversion.movement.decomposition import by_step, decompose, explain_change
+from funnel_lib.conversion.reasons.attribution import MODELS, attribute
+from funnel_lib.conversion.reasons.paths import Paths, paths
 from funnel_lib.definition import Funnel, Step
 
 AB = Funnel(steps=[Step("A", event="A"), Step("B", event="B")], window=timedelta(days=14))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.pages import section
 from funnel_lib.config import Rules
-from funnel_lib.conversion.control import chart
+from funnel_lib.conversion.movement.control import chart
 
 Rng = np.random.Generator
 RULES = Rules()

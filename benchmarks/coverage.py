@@ -12,10 +12,10 @@ from scipy.stats import binom
 
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
-from funnel_lib.conversion.incidents import incidents
+from funnel_lib.conversion.durations.timing import quantile_interval
 from funnel_lib.conversion.journeys import Journeys, journeys
+from funnel_lib.conversion.movement.incidents import incidents
 from funnel_lib.conversion.rates import compare, differences, rates, wilson
-from funnel_lib.conversion.timing import quantile_interval
 from funnel_lib.definition import Funnel, Step
 
 LEVEL = 0.95

@@ -28,13 +28,13 @@ import pandas as pd
 
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
-from funnel_lib.conversion.change import mix, trend
+from funnel_lib.conversion.durations.timing import curve, time_to_convert
 from funnel_lib.conversion.engine import local
-from funnel_lib.conversion.incidents import incidents
 from funnel_lib.conversion.journeys import Journeys, journeys, read
+from funnel_lib.conversion.keeping.tallies import counted
+from funnel_lib.conversion.movement.change import mix, trend
+from funnel_lib.conversion.movement.incidents import incidents
 from funnel_lib.conversion.rates import compare, rates
-from funnel_lib.conversion.tallies import counted
-from funnel_lib.conversion.timing import curve, time_to_convert
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.sample import write_events
 
@@ -81,7 +81,7 @@ COLD_CALLS = {
     "floor": "import duckdb; FLOOR",
     "counts": f"""
 from funnel_lib.conversion.journeys import read
-from funnel_lib.conversion.tallies import counted
+from funnel_lib.conversion.keeping.tallies import counted
 from funnel_lib.definition import Funnel, Step
 funnel = Funnel(steps=[Step(name, event=name) for name in {STEPS}], window="7d")
 counted(read(files / "*.parquet", funnel)).counts()

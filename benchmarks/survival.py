@@ -11,13 +11,13 @@ import pandas as pd
 
 from benchmarks.pages import section
 from funnel_lib.config import Rules
-from funnel_lib.conversion.cohorts import back_test, nowcast, triangle
-from funnel_lib.conversion.delays import eventually
+from funnel_lib.conversion.durations.cohorts import back_test, nowcast, triangle
+from funnel_lib.conversion.durations.delays import eventually
+from funnel_lib.conversion.durations.outcomes import beside_closed
+from funnel_lib.conversion.durations.spells import NOT_KNOWN, spells
+from funnel_lib.conversion.durations.survival import by_day, half_of_conversions, log_rank, median_time
+from funnel_lib.conversion.durations.waiting import dwell
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.outcomes import beside_closed
-from funnel_lib.conversion.spells import NOT_KNOWN, spells
-from funnel_lib.conversion.survival import by_day, half_of_conversions, log_rank, median_time
-from funnel_lib.conversion.waiting import dwell
 from funnel_lib.definition import Funnel, Step
 
 DAY_US = 86_400_000_000
@@ -310,6 +310,6 @@ def _log_log(made: Journeys, truth: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _one_less(waited: Floats, won: npt.NDArray[np.bool_], until: float) -> float:
-    from funnel_lib.conversion.lifetable import LifeTable
+    from funnel_lib.conversion.durations.lifetable import LifeTable
 
     return float(LifeTable.of(np.round(waited * DAY_US).astype(np.int64), won).share(round(until * DAY_US)))

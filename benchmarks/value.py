@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
-from funnel_lib.conversion.drivers import drivers
+from funnel_lib.conversion.reasons.drivers import drivers
 from funnel_lib.conversion.worth.basket import basket
 from funnel_lib.conversion.worth.lifetime import lifetime
 from funnel_lib.conversion.worth.margins import margin_curve

@@ -1,12 +1,12 @@
 from .collection.collect import collect
 from .collection.scope import Scope
 from .config import load
-from .conversion.change import mix
 from .conversion.cohort import cohort, cohort_before
-from .conversion.incidents import incidents
+from .conversion.durations.timing import curve, time_to_convert
 from .conversion.journeys import Journeys, journeys
+from .conversion.movement.change import mix
+from .conversion.movement.incidents import incidents
 from .conversion.rates import compare, rates
-from .conversion.timing import curve, time_to_convert
 from .definition import Exclusion, Funnel, Step
 from .errors import FunnelError
 from .optimisation.case import study

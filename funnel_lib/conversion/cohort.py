@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conditions import columns
 from funnel_lib.conversion.journeys import Journeys, UnmatchedStep, journeys
+from funnel_lib.conversion.keeping.stored import key_of, remembered
 from funnel_lib.conversion.snapshots import snapshot_journeys
-from funnel_lib.conversion.stored import key_of, remembered
 from funnel_lib.errors import ConfigError, DataError
 from funnel_lib.schema import EVENT, PROPERTIES, TS, USER_ID
 from funnel_lib.segmentation.rules import attach

@@ -27,7 +27,7 @@ from funnel_lib.conversion.engine.relation import open_relation
 from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.engine.tracing import Attempt, trace
 from funnel_lib.conversion.journeys import BETWEEN, as_times, read
-from funnel_lib.conversion.serving import Log, Served, served
+from funnel_lib.conversion.keeping.serving import Log, Served, served
 from funnel_lib.definition import Exclusion, Funnel, Step
 from funnel_lib.errors import ConfigError, DataError
 from funnel_lib.periods import Period

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from funnel_lib import periods
 from funnel_lib.conditions import columns, plain
-from funnel_lib.conversion import eventfiles
+from funnel_lib.conversion.keeping import eventfiles
 from funnel_lib.definition import Funnel
 from funnel_lib.errors import ConfigError, choices
 from funnel_lib.faults import faults

@@ -15,8 +15,8 @@ from rich.cells import cell_len
 
 from funnel_lib.conversion.engine.plan import Touch
 from funnel_lib.conversion.journeys import Reading, read
+from funnel_lib.conversion.keeping.tallies import Tally, counted
 from funnel_lib.conversion.rates import wilson
-from funnel_lib.conversion.tallies import Tally, counted
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError, DataError, choices, nearest
 from funnel_lib.notation import guarded

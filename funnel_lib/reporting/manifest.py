@@ -29,7 +29,7 @@ MADE = (
     "run_id", "status", "reason", "headline", "timing", "restates", "outputs", "metrics_sha256", "trigger",
 )  # fmt: skip
 LOCK = "requirements.lock"
-BENCHMARKS = Path(__file__).resolve().parents[1] / "conversion" / "benchmarks.csv"
+BENCHMARKS = Path(__file__).resolve().parents[1] / "conversion" / "worth" / "benchmarks.csv"
 PACKAGES = (
     "duckdb", "ipykernel", "matplotlib", "nbconvert", "numba", "numpy", "pandas", "papermill", "pyarrow",
     "pydantic", "scipy", "seaborn", "statsmodels",

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from funnel_lib.conditions import meets, plain
+from funnel_lib.conversion.durations.timing import quantile_interval
 from funnel_lib.conversion.journeys import UNKNOWN
 from funnel_lib.conversion.kpis.reading import UNIT, Reading
 from funnel_lib.conversion.rates import TOO_FEW
-from funnel_lib.conversion.timing import quantile_interval
 from funnel_lib.conversion.worth.customers import BY_SEGMENT
 from funnel_lib.conversion.worth.opinions import Opinion, latest, net_promoters, satisfied, share
 from funnel_lib.conversion.worth.resampling import Rng, poisson_interval, ratio_interval

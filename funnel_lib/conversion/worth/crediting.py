@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.attribution import Model, attribute
-from funnel_lib.conversion.paths import paths
+from funnel_lib.conversion.reasons.attribution import Model, attribute
+from funnel_lib.conversion.reasons.paths import paths
 from funnel_lib.conversion.worth.orders import COLUMNS, Orders
 from funnel_lib.conversion.worth.resampling import Rng
 from funnel_lib.periods import Period

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.durations.returning import repurchase
+from funnel_lib.conversion.durations.timing import time_to_convert
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.returning import repurchase
-from funnel_lib.conversion.timing import time_to_convert
 from funnel_lib.conversion.worth.acquisition import NO_COSTS, NOT_COVERED, Acquisition, acquisition, by_channel
 from funnel_lib.conversion.worth.basket import basket
 from funnel_lib.conversion.worth.costs import Costs, costs, together

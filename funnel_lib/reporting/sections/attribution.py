@@ -9,9 +9,9 @@ import duckdb
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.attribution import MODELS, UNTOUCHED, attribute, disagreement
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.paths import Paths, paths
+from funnel_lib.conversion.reasons.attribution import MODELS, UNTOUCHED, attribute, disagreement
+from funnel_lib.conversion.reasons.paths import Paths, paths
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate

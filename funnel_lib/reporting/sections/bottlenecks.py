@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.benchmarks import bars, benchmarks
-from funnel_lib.conversion.bottlenecks import Worth, bottlenecks
-from funnel_lib.conversion.incidents import weekly
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.incidents import weekly
+from funnel_lib.conversion.worth.benchmarks import bars, benchmarks
+from funnel_lib.conversion.worth.bottlenecks import Worth, bottlenecks
 from funnel_lib.optimisation.orders import OrderValue, order_value
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, Loss, Ranked, SoWhat, section

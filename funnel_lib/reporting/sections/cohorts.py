@@ -10,12 +10,12 @@ import duckdb
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.change import Every
-from funnel_lib.conversion.cohorts import back_test, nowcast, triangle
+from funnel_lib.conversion.durations.cohorts import back_test, nowcast, triangle
+from funnel_lib.conversion.durations.returning import repurchase, retention
+from funnel_lib.conversion.durations.timing import NO_TIMES
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.change import Every
 from funnel_lib.conversion.rates import newcombe
-from funnel_lib.conversion.returning import repurchase, retention
-from funnel_lib.conversion.timing import NO_TIMES
 from funnel_lib.reporting.blocks import Block, Key, KeyEntry, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Points, Rate
 from funnel_lib.reporting.labels import Day

@@ -9,8 +9,8 @@ from itertools import pairwise
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.change import mix, trend
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.change import mix, trend
 from funnel_lib.conversion.rates import newcombe, rates
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Card, Figure, SoWhat, kpis, section, summary

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.drivers import Drivers, drivers
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.precursors import BEFORE, driver_table
+from funnel_lib.conversion.reasons.drivers import Drivers, drivers
+from funnel_lib.conversion.reasons.precursors import BEFORE, driver_table
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Points, PValue, Rate, Ratio

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.dropoffs import NOTHING, OTHER, after_drop, back_to
 from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.conversion.reasons.dropoffs import NOTHING, OTHER, after_drop, back_to
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate

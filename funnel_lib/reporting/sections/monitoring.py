@@ -8,10 +8,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.changepoint import daily
-from funnel_lib.conversion.control import Chart, alerts, chart
-from funnel_lib.conversion.decomposition import explain_change
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.changepoint import daily
+from funnel_lib.conversion.movement.control import Chart, alerts, chart
+from funnel_lib.conversion.movement.decomposition import explain_change
 from funnel_lib.conversion.rates import wilson
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section

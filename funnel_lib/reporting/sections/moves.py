@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.decomposition import Decomposition, Part, by_step, decompose, explain_change
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.decomposition import Decomposition, Part, by_step, decompose, explain_change
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, alert, section
 from funnel_lib.reporting.estimates import Count, Points, Rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.outcomes import OPEN, beside_closed, outcomes
+from funnel_lib.conversion.durations.outcomes import OPEN, beside_closed, outcomes
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate

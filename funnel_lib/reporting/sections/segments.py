@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.change import mix
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.change import mix
 from funnel_lib.conversion.rates import compare, rates
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, Key, KeyEntry, Panels, TooFew, section, summary

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.changepoint import Changes, changes, daily
-from funnel_lib.conversion.days import calendar, near, own_days
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.changepoint import Changes, changes, daily
+from funnel_lib.conversion.movement.days import calendar, near, own_days
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Points, PValue, Rate, Share

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.delays import eventually
+from funnel_lib.conversion.durations.delays import eventually
+from funnel_lib.conversion.durations.survival import by_day, half_of_conversions, log_rank
+from funnel_lib.conversion.durations.timing import time_to_convert
+from funnel_lib.conversion.durations.waiting import dwell, histogram
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.survival import by_day, half_of_conversions, log_rank
-from funnel_lib.conversion.timing import time_to_convert
-from funnel_lib.conversion.waiting import dwell, histogram
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, PValue, Rate

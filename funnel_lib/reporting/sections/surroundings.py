@@ -9,7 +9,7 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys, previous_steps
-from funnel_lib.conversion.touchpoints import NOTHING, routes, touchpoints
+from funnel_lib.conversion.reasons.touchpoints import NOTHING, routes, touchpoints
 from funnel_lib.notation import text
 from funnel_lib.optimisation.finding import find
 from funnel_lib.reporting import plots

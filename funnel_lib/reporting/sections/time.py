@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.incidents import incidents, weekly
 from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.conversion.movement.incidents import incidents, weekly
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, section
 from funnel_lib.reporting.estimates import Count, Points, Rate

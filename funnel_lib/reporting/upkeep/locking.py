@@ -88,7 +88,8 @@ def locked(
 def cannot_write(folder: Path, error: OSError) -> FunnelError:
     """Return the error that says that reports cannot be written to `folder`, and why."""
     return FunnelError(
-        "The reports' folder cannot be written.", where=folder, found=error.strerror or error,
+        "The reports' folder cannot be written.", where=folder,
+        found=f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error,
         allowed="a folder that you may write to, with room for the reports",
         do="Change its permissions, make room, or remove what is in the way.",
     )  # fmt: skip

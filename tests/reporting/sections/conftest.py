@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import funnel_lib as fl
-from funnel_lib.conversion.comparable import comparable, history
+from funnel_lib.conversion.movement.comparable import comparable, history
 
 
 @pytest.fixture(scope="session")

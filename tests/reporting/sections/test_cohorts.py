@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from funnel_lib.conversion.cohorts import back_test, nowcast, triangle
+from funnel_lib.conversion.durations.cohorts import back_test, nowcast, triangle
 from funnel_lib.reporting.sections import cohorts
 
 

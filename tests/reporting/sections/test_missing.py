@@ -9,8 +9,11 @@ from funnel_lib.reporting.sections.missing import cannot, reasons, why
 from funnel_lib.reporting.wording import Say
 
 CONVERSION = Path(__file__).parents[3] / "funnel_lib" / "conversion"
-MODULES = ("survival", "delays", "waiting", "cohorts", "returning", "outcomes", "timing", "rates", "bottlenecks",
-           "decomposition", "changepoint", "benchmarks", "attribution")  # fmt: skip
+MODULES = (
+    "rates", "durations/survival", "durations/delays", "durations/waiting", "durations/cohorts", "durations/returning",
+    "durations/outcomes", "durations/timing", "movement/decomposition", "movement/changepoint", "reasons/attribution",
+    "worth/benchmarks", "worth/bottlenecks",
+)  # fmt: skip
 GIVEN = {
     "too_few", "no_times", "no_conversions", "not_observed", "not_half", "one_group", "nothing_mature", "open",
     "nobody_now", "nobody_before", "not_nested", "no_days", "too_short", "no_variation", "no_effect", "no_bar", "stale",

@@ -9,7 +9,7 @@ import pytest
 
 import funnel_lib as fl
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.comparable import history
+from funnel_lib.conversion.movement.comparable import history
 from funnel_lib.reporting.sections import monitoring
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from funnel_lib.conversion.decomposition import by_step
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.decomposition import by_step
 from funnel_lib.reporting.sections import moves
 
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from funnel_lib.conversion.delays import eventually
-from funnel_lib.conversion.survival import by_day, half_of_conversions
+from funnel_lib.conversion.durations.delays import eventually
+from funnel_lib.conversion.durations.survival import by_day, half_of_conversions
 from funnel_lib.reporting.sections import speed
 
 

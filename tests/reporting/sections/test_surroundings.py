@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from funnel_lib.conversion.touchpoints import touchpoints
+from funnel_lib.conversion.reasons.touchpoints import touchpoints
 from funnel_lib.reporting.sections import surroundings
 
 

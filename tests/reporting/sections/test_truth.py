@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import funnel_lib as fl
-from funnel_lib.conversion.change import mix
-from funnel_lib.conversion.incidents import incidents
+from funnel_lib.conversion.movement.change import mix
+from funnel_lib.conversion.movement.incidents import incidents
 from funnel_lib.reporting.sections import case_study, changes, conversion, segments, time
 from funnel_lib.reporting.wording import Say
 

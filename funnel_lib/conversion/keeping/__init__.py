@@ -1,0 +1,1 @@
+"""Journeys on disk: written once, counted again without a rescan."""

@@ -1,0 +1,1 @@
+"""What goes with converting and with leaving: attributes, channels, touchpoints, what was done instead."""
