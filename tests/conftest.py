@@ -15,8 +15,8 @@ REAL = "FUNNEL_REAL_DATA"
 _left_out: list[str] = []
 
 # The same examples in every run, so that a failure is that of the change; HYPOTHESIS_PROFILE=search looks for new ones.
-settings.register_profile("gate", derandomize=True)
-settings.register_profile("search", derandomize=False)
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("search", derandomize=False, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
