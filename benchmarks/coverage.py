@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
+from funnel_lib.conversion.durations.survival import by_day
 from funnel_lib.conversion.durations.timing import quantile_interval
 from funnel_lib.conversion.journeys import Journeys, journeys
 from funnel_lib.conversion.movement.incidents import incidents
@@ -54,11 +55,13 @@ where there is nothing to find, for exact p-values; the z test is an approximati
 
 `incidents` over weeks with the same rate: the share of {trials:,} reports in which any week stands out.
 
-{weeks}
-## Recent entries are not blamed
+{weeks}"""
+RECENT = """## Recent entries are not blamed
 
-Of people who enter evenly over 60 days, 30 % convert at last; those who do take 5 days on average (exponential, cut
-at the window of 14 days). The data ends on day 60. Counting everybody blames those who have had no time yet.
+`python -m benchmarks recent`. Of people who enter evenly over 60 days, 30 % convert at last; those who do take 5 days
+on average (exponential, cut at the window of 14 days). The data ends on day 60. Counting everybody blames those who
+have had no time yet; *bias* is the rate less the true one, and *followed* counts each for as long as it was followed
+(`by_day`, on day 14). Of those who entered in the last 14 days nobody was followed for 14 days: their rate on day 7.
 
 {recent}"""
 
@@ -73,8 +76,12 @@ def report(draws: int) -> str:
         median=markdown(_median(draws // 4, np.random.default_rng(3))),
         noise=markdown(_noise(trials, np.random.default_rng(4))),
         weeks=markdown(_weeks(trials, np.random.default_rng(5))),
-        recent=markdown(_recent(np.random.default_rng(6))),
     )  # fmt: skip
+
+
+def recent() -> str:
+    """Simulate recent entries; return a section of docs/statistics.md."""
+    return RECENT.format(recent=markdown(_recent(np.random.default_rng(6))))
 
 
 def _wilson(draws: int, rng: Rng) -> pd.DataFrame:
@@ -171,11 +178,16 @@ def _recent(rng: Rng) -> pd.DataFrame:
         "everybody, mature or not": rates(found, rules=Rules(), mature_only=False),
         "everybody who entered in the last 14 days": rates(recent, rules=Rules(), mature_only=False),
     }
-    last = {name: table[table["step"] == 2].iloc[0] for name, table in shown.items()}
-    return pd.DataFrame({
-        "counted": list(last), "units": [int(row["denominator"]) for row in last.values()], "true rate": 0.3,
-        **{column: [float(row[column]) for row in last.values()] for column in ("rate", "low", "high")},
-    })  # fmt: skip
+    rows = [
+        (name, int(row["denominator"]), 0.3, row["rate"], row["low"], row["high"])
+        for name, row in ((name, table[table["step"] == 2].iloc[0]) for name, table in shown.items())
+    ]
+    for name, made, day in (("everybody, followed", found, 14), ("the last 14 days, followed", recent, 7)):
+        row = by_day(made, rules=Rules()).iloc[day]
+        true = 0.3 * (1 - np.exp(-day / 5)) / (1 - np.exp(-14 / 5))
+        rows.append((f"{name}: by day {day}", len(made.frame), true, row["rate"], row["low"], row["high"]))
+    table = pd.DataFrame(rows, columns=["counted", "units", "true rate", "rate", "low", "high"])
+    return table.assign(bias=table["rate"] - table["true rate"])
 
 
 def _units(depth: npt.NDArray[np.int64], **columns: object) -> Journeys:
@@ -185,4 +197,4 @@ def _units(depth: npt.NDArray[np.int64], **columns: object) -> Journeys:
     return Journeys(AB, frame, None, None)
 
 
-__all__ = ["report"]
+__all__ = ["recent", "report"]

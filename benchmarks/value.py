@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from benchmarks.tables import markdown
 from funnel_lib.config import Rules
 from funnel_lib.conversion.reasons.drivers import drivers
-from funnel_lib.conversion.worth.basket import basket
+from funnel_lib.conversion.worth.basket import CAP, basket
+from funnel_lib.conversion.worth.buying import expected_new
 from funnel_lib.conversion.worth.lifetime import lifetime
 from funnel_lib.conversion.worth.margins import margin_curve
 from funnel_lib.conversion.worth.opinions import net_promoters
@@ -40,35 +42,43 @@ Customers who come evenly over a year and order again at random; the curve at 18
 for different lengths of time.
 
 {margin}
-### The forecast of a new customer's margin (BG/NBD and Gamma-Gamma)
-
-{few:,} samples of customers made by the model itself, fitted on a year, forecast for a new customer's first. *Shown* is
-the share that passed the hold-out test.
-
-{forecast}
 ### Return on what a channel cost
 
-{returns}
-### Drivers: the average marginal effect
+{returns}"""
+FORECASTS = """## The forecast of a new customer's margin (BG/NBD and Gamma-Gamma)
 
-Two attributes matter, one does not; *false* is the share of samples in which that one is called clear, after Holm's
-correction. *Stable* is the share of true effects that both halves agree on, *stable if false* that of false findings.
+`python -m benchmarks lifetime`: {trials:,} samples of customers made by the model itself, fitted on a year, forecast
+for a new customer's first. *Shown* is the share that passed the hold-out test; what is expected truly is exact.
+
+{forecast}"""
+DRIVERS = """## Drivers: the average marginal effect
+
+`python -m benchmarks drivers`, {trials:,} samples. Two attributes matter, one does not; *false* is the share of samples
+in which that one is called clear, after Holm's correction. *Stable* is the share of true effects that both halves agree
+on, *stable if false* that of false findings.
 
 {drivers}"""
 
 
 def report(trials: int = 300) -> str:
     """Simulate everything; return a part of docs/statistics.md."""
-    few = max(20, trials // 25)
     return TEXT.format(
-        trials=trials, few=few,
+        trials=trials,
         basket=markdown(_basket(trials, np.random.default_rng(1))),
         counts=markdown(_counts(trials * 10, np.random.default_rng(2))),
-        margin=markdown(_margin(trials // 2, np.random.default_rng(3))),
-        forecast=markdown(_forecast(few, np.random.default_rng(4))),
+        margin=markdown(_margin(trials, np.random.default_rng(3))),
         returns=markdown(_returns(trials * 10, np.random.default_rng(5))),
-        drivers=markdown(_drivers(trials // 4, np.random.default_rng(6))),
     )  # fmt: skip
+
+
+def forecasts(trials: int = 150) -> str:
+    """Simulate the forecast of a new customer's margin; return a section of docs/statistics.md."""
+    return FORECASTS.format(trials=trials, forecast=markdown(_forecast(trials)))
+
+
+def effects(trials: int = 200) -> str:
+    """Simulate the drivers; return a section of docs/statistics.md."""
+    return DRIVERS.format(trials=trials, drivers=markdown(_drivers(trials, np.random.default_rng(6))))
 
 
 def _basket(trials: int, rng: Rng) -> pd.DataFrame:
@@ -76,7 +86,9 @@ def _basket(trials: int, rng: Rng) -> pd.DataFrame:
     for customers in (40, 200, 1500):
         for sigma in (0.5, 1.0, 1.5):
             own, part = np.sqrt(0.5) * sigma, np.sqrt(0.5) * sigma
-            truth = {"mean": float(np.exp(sigma**2 / 2)), "median": 1.0}
+            cap = float(np.exp(sigma * norm.ppf(CAP)))
+            inside = float(np.exp(sigma**2 / 2) * norm.cdf(norm.ppf(CAP) - sigma))
+            truth = {"mean": float(np.exp(sigma**2 / 2)), "median": 1.0, "winsorised": inside + cap * (1 - CAP)}
             held, plain = dict.fromkeys(truth, 0), 0
             for _ in range(trials):
                 lots = rng.integers(1, 6, customers)
@@ -90,7 +102,8 @@ def _basket(trials: int, rng: Rng) -> pd.DataFrame:
                 plain += bool(abs(amount.mean() - truth["mean"]) <= 1.96 * error)
             rows.append({
                 "customers": customers, "sigma": sigma, "mean: covered": held["mean"] / trials,
-                "median: covered": held["median"] / trials, "mean, plain: covered": plain / trials,
+                "median: covered": held["median"] / trials, "winsorised: covered": held["winsorised"] / trials,
+                "mean, plain: covered": plain / trials,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -131,12 +144,11 @@ def _margin(trials: int, rng: Rng) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _forecast(trials: int, rng: Rng) -> pd.DataFrame:
+def _forecast(trials: int) -> pd.DataFrame:
     rows = []
-    for customers in (300, 1500):
-        held, shown = 0, 0
-        truth = _made(60_000, 365, rng, start=0.0)
-        true = truth["amount"].sum() / 60_000
+    for customers, seed in ((300, 6), (1500, 5)):
+        rng, held, shown, values = np.random.default_rng(seed), 0, 0, []
+        true = 30 + 30 * float(expected_new([(0.8, 40 / 7, 1, 3)], 365 / 7)[0])  # the mean amount is 15 x 6 / (4 - 1)
         for _ in range(trials):
             orders = _made(customers, 365, rng)
             found = lifetime(
@@ -144,7 +156,11 @@ def _forecast(trials: int, rng: Rng) -> pd.DataFrame:
             )
             shown += not found.reason
             held += bool(not found.reason and found.low <= true <= found.high)
-        rows.append({"customers": customers, "shown": shown / trials, "covered": held / max(shown, 1)})
+            values.append(found.value)
+        rows.append({
+            "customers": customers, "true margin": true, "mean": np.nanmean(values), "shown": shown / trials,
+            "covered": held / max(shown, 1),
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -172,7 +188,8 @@ def _returns(trials: int, rng: Rng) -> pd.DataFrame:
                 amounts = np.exp(rng.normal(0, sigma, rng.poisson(expected)))
                 credit = pd.DataFrame({"model": ["last"], "channel": ["a"], "conversions": [float(len(amounts))],
                                        "value": [amounts.sum()]})  # fmt: skip
-                spread = float(amounts.std() / amounts.mean()) if len(amounts) else 0.0
+                others = np.exp(rng.normal(0, sigma, 500))  # the spread is that of all channels' orders
+                spread = float(others.std() / others.mean())
                 row = returns(credit, {"a": 1.0}, margin=1, spread=spread, rules=RULES).iloc[0]
                 held += bool(row["roas_low"] <= true <= row["roas_high"])
             rows.append({"orders": expected, "sigma": sigma, "covered": held / (trials // 10)})
@@ -182,7 +199,7 @@ def _returns(trials: int, rng: Rng) -> pd.DataFrame:
 def _drivers(trials: int, rng: Rng) -> pd.DataFrame:
     rows = []
     for n in (2000, 10_000):
-        held = false = stable = seen = both = 0
+        held = odds = false = stable = seen = both = 0
         for _ in range(trials):
             plan, city, noise = rng.random(n) < 0.4, rng.integers(0, 3, n), rng.integers(0, 3, n)
             logit = -2.5 + 0.5 * plan + 0.4 * (city == 2)
@@ -193,13 +210,14 @@ def _drivers(trials: int, rng: Rng) -> pd.DataFrame:
             row = table[table["attribute"] == "plan"].iloc[0]
             sign = 1 if row["value"] == "true" else -1
             held += bool(row["low"] <= sign * float((with_it - without).mean()) <= row["high"])
+            odds += bool(row["odds_low"] <= np.exp(sign * 0.5) <= row["odds_high"])
             stable += bool(row["stable"])
             wrong = table[(table["attribute"] == "noise") & table["clear"]]
             false += bool(len(wrong))
             seen, both = seen + len(wrong), both + int(wrong["stable"].sum())
         rows.append({
-            "units": n, "covered": held / trials, "false": false / trials, "stable": stable / trials,
-            "stable if false": both / seen if seen else np.nan,
+            "units": n, "covered": held / trials, "odds: covered": odds / trials, "false": false / trials,
+            "stable": stable / trials, "stable if false": both / seen if seen else np.nan,
         })  # fmt: skip
     return pd.DataFrame(rows)
 

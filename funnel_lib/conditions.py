@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from funnel_lib.errors import DataError, choices
@@ -48,6 +48,7 @@ def lookup(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     ------
     DataError : `frame` has neither the column nor properties.
     """
+    import numpy as np
     import pandas as pd
 
     if name in frame:
@@ -57,8 +58,27 @@ def lookup(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
             f"There is no column {name!r} to check a condition on.", found=name,
             allowed=choices(map(str, frame.columns), name), do="Correct the name, or collect this column.",
         )  # fmt: skip
-    found = [_property(text, name) for text in frame[PROPERTIES]]
-    return pd.Series(found, index=frame.index, dtype=object)
+    texts = frame[PROPERTIES]
+    if not isinstance(texts.dtype, pd.StringDtype):
+        return pd.Series([_property(text, name) for text in texts], index=frame.index, dtype=object)
+    codes, distinct = pd.factorize(texts)
+    found: npt.NDArray[np.object_] = np.full(len(distinct) + 1, None, dtype=object)
+    for place, text in enumerate(distinct):
+        found[place] = _property(text, name)
+    return pd.Series(found[codes], index=frame.index, dtype=object)
+
+
+def told(values: pd.Series[Any], judge: Callable[[object], bool]) -> npt.NDArray[np.bool_]:
+    """Return for each row what `judge` says of its value, asked once of equal ones; false where it is missing."""
+    import numpy as np
+    import pandas as pd
+
+    missing = values.isna().to_numpy(dtype=bool)
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) != "string":
+        # 1, 1.0 and True are equal, yet not written alike; lists cannot be told apart by a hash.
+        return np.array([judge(value) for value in values], dtype=bool).reshape(len(values)) & ~missing
+    codes, distinct = pd.factorize(values)
+    return np.array([*map(judge, distinct), False], dtype=bool)[codes] & ~missing
 
 
 def columns(wheres: Iterable[Where]) -> set[str]:
@@ -78,13 +98,13 @@ def _compare(values: pd.Series[Any], operator: str, operand: Any, name: str) -> 
         return missing if operand else ~missing
     if operator in ("in", "not_in"):
         wanted = {str(item) for item in (operand if isinstance(operand, list) else [operand])}
-        inside = values.map(plain).isin(wanted).to_numpy(dtype=bool) & ~missing
+        inside = told(values, lambda value: plain(value) in wanted)
         return inside if operator == "in" else ~inside
     if operator == "contains":
         found = values.astype("str").str.contains(str(operand), regex=False, case=False).to_numpy(dtype=bool)
         return np.asarray(found & ~missing)
     if operator in ("eq", "ne"):
-        same = (values.map(plain) == plain(operand)).to_numpy(dtype=bool) & ~missing
+        same = told(values, lambda value: plain(value) == plain(operand))
         return same if operator == "eq" else ~same
     try:
         ordered, limit = _ordered(values, operand)

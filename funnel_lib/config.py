@@ -20,16 +20,15 @@ from funnel_lib.casebook import CaseStudy, Change, Policy, Release, Trial
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError, DataError, choices, nearest
 from funnel_lib.faults import faults
+from funnel_lib.ledger import Benchmarks, Cost, Value
 from funnel_lib.notation import Language, Title
 from funnel_lib.notices import Notify
 from funnel_lib.periods import Period
 from funnel_lib.scorecard import Board
 from funnel_lib.settings import (
     NOTHING,
-    Benchmarks,
     ChannelRule,
     Cleaning,
-    Cost,
     Did,
     Group,
     Identity,
@@ -43,7 +42,6 @@ from funnel_lib.settings import (
     Source,
     Split,
     System,
-    Value,
     fault_line,
     zone_name,
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from funnel_lib.notation import Language
+from funnel_lib.notation import Duration, Language
 from funnel_lib.settings import Section
 
 
@@ -27,10 +27,11 @@ class Notify(Section):
     `to` names environment variables that hold the addresses; an address is a secret and never stands in the file.
     `when`: after every run (`always`), when a report was made or failed (`change`), or only when one failed
     (`failure`). `link` is where readers can open the folder of this workbook's reports. `language` is the first of
-    the workbook's where none is named.
+    the workbook's where none is named. Trouble is announced once, and again when it still stands after `repeat`.
     """
 
     to: Annotated[list[Annotated[str, AfterValidator(_variable)]], Field(min_length=1)]
     when: Literal["always", "change", "failure"] = "change"
     link: Annotated[str, Field(pattern=r"^https?://[^\s<>\"']+$")] | None = None
     language: Language | None = None
+    repeat: Duration = Field(default="7d", validate_default=True)

@@ -1,7 +1,8 @@
 """The canonical tables: column names as constants, and one check for every table.
 
 Timestamps are UTC with microseconds, money is float64 beside a currency column. Optional columns may be
-left out; columns of people (`users`) may carry any further attribute.
+left out; columns of people (`users`) may carry any further attribute. Ids that a system gives to its records, answers
+and events are its own: two systems may count alike, so that `source` belongs to the key of such a table.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ TABLES: Mapping[str, Table] = {
             AMOUNT: _NUMBER_MAYBE, CURRENCY: _TEXT_MAYBE, CHANNEL: _TEXT_MAYBE, CAMPAIGN: _TEXT_MAYBE,
             DEVICE: _TEXT_MAYBE, PROPERTIES: _TEXT_MAYBE,
         },
-        key=(EVENT_ID,),
+        key=(EVENT_ID, SOURCE),
     ),
     "users": Table({USER_ID: _TEXT, FIRST_SEEN: _TIME_MAYBE}, key=(USER_ID,), open=True),
     "identities": Table({USER_ID: _TEXT, "kind": _TEXT, "value": _TEXT, FIRST_SEEN: _TIME_MAYBE, SOURCE: _TEXT}),
@@ -68,14 +69,16 @@ TABLES: Mapping[str, Table] = {
     ),
     "deals": Table(
         {
-            "record_id": _TEXT, USER_ID: _TEXT_MAYBE, "account": _TEXT_MAYBE, "owner": _TEXT_MAYBE,
+            "record_id": _TEXT, SOURCE: _TEXT, USER_ID: _TEXT_MAYBE, "account": _TEXT_MAYBE, "owner": _TEXT_MAYBE,
             AMOUNT: _NUMBER_MAYBE, CURRENCY: _TEXT_MAYBE, "created": _TIME_MAYBE, "expected_close": _TIME_MAYBE,
             "closed": _TIME_MAYBE, "status": _TEXT, "loss_reason": _TEXT_MAYBE,
         },
-        key=("record_id",),
+        key=("record_id", SOURCE),
         open=True,
     ),
-    "stage_history": Table({"record_id": _TEXT, "stage": _TEXT, "entered_at": _TIME, "left_at": _TIME_MAYBE}),
+    "stage_history": Table(
+        {"record_id": _TEXT, SOURCE: _TEXT, "stage": _TEXT, "entered_at": _TIME, "left_at": _TIME_MAYBE}
+    ),
     "spend": Table(
         {
             "date": Column("date"), "platform": _TEXT, CAMPAIGN: _TEXT, "impressions": _COUNT, "clicks": _COUNT,
@@ -85,14 +88,17 @@ TABLES: Mapping[str, Table] = {
     ),
     "surveys": Table(
         {
-            "response_id": _TEXT, USER_ID: _TEXT_MAYBE, TS: _TIME, "question": _TEXT, "score": _NUMBER_MAYBE,
-            "comment": _TEXT_MAYBE,
+            "response_id": _TEXT, SOURCE: _TEXT, USER_ID: _TEXT_MAYBE, TS: _TIME, "question": _TEXT,
+            "score": _NUMBER_MAYBE, "comment": _TEXT_MAYBE,
         },
-        key=("response_id", "question"),
+        key=("response_id", SOURCE, "question"),
     ),
     "exposures": Table({"unit_id": _TEXT, "experiment": _TEXT, "variant": _TEXT, TS: _TIME}),
     "quarantine": Table(
-        {SOURCE: _TEXT, "file": _TEXT, "line": _COUNT, "rule": _TEXT, "reason": _TEXT, "raw": _TEXT_MAYBE}
+        {
+            SOURCE: _TEXT, "file": _TEXT, "line": _COUNT, "rule": _TEXT, "reason": _TEXT, "raw": _TEXT_MAYBE,
+            TS: _TIME_MAYBE,
+        }
     ),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from funnel_lib.notation import Duration, EventNames, Title, Where
+from funnel_lib.notation import Condition, Duration, EventNames, Title, Where
 from funnel_lib.settings import Name, Section
 
 Model = Literal["classic", "evaluation", "commerce", "sales", "none"]
@@ -62,10 +62,38 @@ class Score(Section):
 
 
 class Deals(Section):
-    """Of the deals created in the period and matching `among`, those that match `of`."""
+    """Of the deals created (or closed) in the period and matching `among`, those that match `of`."""
 
     of: Where
     among: Where = Field(default_factory=dict)
+    by: Literal["created", "closed"] = "created"
+
+
+class DealValue(Section):
+    """The amounts of the deals that were closed in the period and match `among`: their `mean`, or their `sum`."""
+
+    among: Where = Field(default_factory=lambda: dict[str, Condition](status={"eq": "won"}))
+    measure: Literal["sum", "mean"] = "mean"
+
+
+class Average(Section):
+    """The mean of a number that events carry (a column or property `of`), divided by `divide`, per event."""
+
+    event: EventNames = None
+    where: Where = Field(default_factory=dict)
+    of: str
+    divide: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Reached(Section):
+    """People whose date `of` lies in the period; or of those with the date `among` in it, who reach `of` `within`.
+
+    Both are columns of `users`, such as the dates at which a CRM says that a lead qualified.
+    """
+
+    of: str
+    among: str | None = None
+    within: Duration = Field(default="90d", validate_default=True)
 
 
 class Formula(Section):
@@ -81,6 +109,9 @@ class Formula(Section):
     days: Between | None = None
     score: Score | None = None
     deals: Deals | None = None
+    deal_value: DealValue | None = None
+    average: Average | None = None
+    reached: Reached | None = None
 
     @model_validator(mode="after")
     def _one_verb(self) -> Formula:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Annotated, Literal, Self, get_args
@@ -145,9 +146,11 @@ class Cleaning(Section):
     """What is set aside on the way in. Each rule is tallied; quarantined rows are kept beside the tables.
 
     `internal` tells events of the business's own people. `known_events` lists the names that events may have (``*``
-    at the end for any ending; nothing means any). An event of the same person, name, amount and properties up to
-    `near_duplicates` after another is merged with it (0s: only equal keys are). An event more than `clock_skew` after
-    the column `received_at` has a wrong clock.
+    at the end for any ending; nothing means any). Where a system gives its events no ids, one that differs from
+    another only in its time, up to `near_duplicates` later, is merged with it; with 0s such events are only counted,
+    as what a workbook does not map may tell them apart, and a click may well be repeated. `repeated` lists events of
+    which that is normal (``*`` as above). An event more than `clock_skew` after the column `received_at` has a wrong
+    clock.
     """
 
     bots: list[str] = Field(default_factory=lambda: ["bot", "crawler", "spider", "headless"])
@@ -155,6 +158,7 @@ class Cleaning(Section):
     internal: Where = Field(default_factory=dict)
     known_events: list[str] = Field(default_factory=list)
     near_duplicates: Duration = Field(default="0s", validate_default=True)
+    repeated: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     clock_skew: Duration = Field(default="1h", validate_default=True)
     earliest: date = date(2000, 1, 1)
     late_after: Duration = Field(default="3d", validate_default=True)
@@ -343,39 +347,16 @@ class Rules(Section):
     restated: Share = 0.001
 
 
-class Value(Section):
-    """What a conversion is worth: an event's own amount, or a fixed amount in the workbook's currency."""
-
-    event: str | None = None
-    amount: Annotated[float, Field(ge=0)] | None = None
-    margin: Share = 1.0
-
-
-class Benchmarks(Section):
-    """What others reached, as the bar of last resort: behind the targets and the own past.
-
-    `steps` names for a step the key of the benchmark that it is held against; nothing is chosen by itself. `file` is
-    a table of one's own (CSV, path from the workbook's folder), whose rows win over the shipped ones. `industry` lists
-    the published figures of one industry beside the report's own.
-    """
-
-    file: str | None = None
-    industry: str | None = None
-    steps: dict[str, str] = Field(default_factory=dict)
-
-
-class Cost(Section):
-    """A cost that no export holds: an amount per month, for the stated channel or for all."""
-
-    title: Title | None = None
-    per_month: Annotated[float, Field(ge=0)]
-    channel: str | None = None
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of all time zones: finding them opens each of their six hundred files."""
+    return frozenset(available_timezones())
 
 
 def zone_name(name: str) -> str:
     """Return the name of a time zone; refuses an unknown one, naming the nearest."""
-    if name not in available_timezones():
-        guess = nearest(name, available_timezones())
+    if name not in _zones():
+        guess = nearest(name, _zones())
         allowed = "an IANA name such as Asia/Shanghai or Europe/Berlin" + (f" (did you mean {guess}?)" if guess else "")
         raise PydanticCustomError("timezone", "unknown time zone", {"found": name, "allowed": allowed})
     return name

@@ -129,6 +129,28 @@ def test_from_nothing_to_reports(
     assert "missing" in out
 
 
+def test_new_starts_from_another_workbook(funnel: Funnel, tmp_path: Path) -> None:
+    assert funnel("new", "a", "--folder", str(tmp_path))[0] == 0
+    model = tmp_path / "params/a.yml"
+    model.write_text(
+        model.read_text().replace("city: city", "city: town") + "\n# Start from this one:  funnel new X --like a\n"
+    )
+    code, out, _ = funnel("new", "b", "--like", "a", "--folder", str(tmp_path))
+    assert code == 0
+    assert "data/raw/b" in out
+    written = (tmp_path / "params/b.yml").read_text()
+    assert config.load(tmp_path / "params/b.yml").sources["people"].columns["city"] == "town"
+    assert "name: b\n" in written
+    assert "data/raw/b/" in written  # comments come along, with the paths in them
+    assert "data/raw/a/" not in written
+    assert "Start from" not in written
+    assert (tmp_path / "data/raw/b/README.txt").is_file()
+    code, _, err = funnel("new", "c", "--like", "aa", "--folder", str(tmp_path))
+    assert code == 2
+    assert "no such workbook" in err
+    assert not (tmp_path / "params/c.yml").exists()
+
+
 def test_new_refuses_to_overwrite_and_odd_names(funnel: Funnel, tmp_path: Path) -> None:
     assert funnel("new", "a", "--folder", str(tmp_path))[0] == 0
     before = (tmp_path / "params/a.yml").read_text()

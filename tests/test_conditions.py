@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from funnel_lib.conditions import columns, lookup, meets
+from funnel_lib.conditions import columns, lookup, meets, plain, told
 from funnel_lib.errors import DataError
 
 FRAME = pd.DataFrame(
@@ -113,3 +113,26 @@ def test_columns_lists_all_names():
         "device",
         "amount",
     }
+
+
+def test_values_are_judged_once_each_and_missing_ones_are_false():
+    seen = []
+
+    def judge(value):
+        seen.append(value)
+        return value == "a"
+
+    held = told(pd.Series(["a", "b", None, "a", "b"], dtype="str"), judge)
+    assert held.tolist() == [True, False, False, True, False]
+    assert sorted(seen) == ["a", "b"]
+
+
+def test_equal_values_that_are_written_otherwise_are_judged_apart():
+    # 1 == 1.0 == True, but a condition on "true" means the boolean; a list has no hash.
+    mixed = pd.Series([1, True, 1.0, ["true"], None], dtype=object)
+    assert told(mixed, lambda value: plain(value) == "true").tolist() == [False, True, False, False, False]
+
+
+def test_properties_of_equal_rows_are_read_alike():
+    texts = pd.Series(['{"a": [1]}', None, '{"a": [1]}', '{"b": 2}'], dtype="str")
+    assert lookup(pd.DataFrame({"properties": texts}), "a").tolist() == [[1], None, [1], None]

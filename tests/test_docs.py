@@ -48,7 +48,8 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new folder in which all commands of the user guide have been run, in their order."""
     folder = tmp_path_factory.mktemp("guide")
     (folder / "params").mkdir()
-    shutil.copy(ROOT / "params" / "education.yml", folder / "params")
+    for file in (ROOT / "params").glob("*.yml"):
+        shutil.copy(file, folder / "params")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     for command in commands(GUIDE):
         done = funnel(command[1:], folder)

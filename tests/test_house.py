@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 LEFTMOST = (
     "errors", "schema", "notation", "presets", "definition", "conditions", "periods", "faults", "settings", "casebook",
-    "scorecard", "notices", "config", "connection",
+    "ledger", "scorecard", "notices", "config", "connection",
 )  # fmt: skip
 # Imports go only to the left; rooms at the same place do not know each other.
 ROAD = (
@@ -34,6 +34,7 @@ MAY_READ_THE_CLOCK = (
     "funnel_lib/cli/__init__.py",
     "funnel_lib/cli/fetching.py",
     "funnel_lib/cli/notifying.py",
+    "funnel_lib/cli/printing.py",
 )
 
 

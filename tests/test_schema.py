@@ -101,10 +101,11 @@ def test_all_faults_are_listed_at_once_one_example_each():
 
 def test_a_key_of_several_columns_may_repeat_in_part():
     answers = pd.DataFrame(
-        {"response_id": ["1", "1"], "question": ["nps", "why"], "ts": ["2026-01-05"] * 2, "score": [9, None]}
+        {"response_id": "1", "source": "a", "question": ["nps", "why"], "ts": ["2026-01-05"] * 2, "score": [9, None]}
     )
     assert len(check("surveys", answers)) == 2
     assert "multiple_fields_uniqueness" in fault("surveys", answers.assign(question="nps"))
+    assert len(check("surveys", answers.assign(question="nps", source=["a", "b"]))) == 2  # ids are those of a system
 
 
 def test_open_tables_keep_further_columns_as_they_are():
@@ -113,8 +114,8 @@ def test_open_tables_keep_further_columns_as_they_are():
     assert found.columns.tolist() == ["user_id", "age", "job"]
     assert found["user_id"].tolist() == ["1", "2"]
     assert "user_id" in fault("users", users.assign(user_id=1))
-    deals = pd.DataFrame({"record_id": ["1"], "status": ["won"], "region": ["north"]})
-    assert check("deals", deals).columns.tolist() == ["record_id", "status", "region"]
+    deals = pd.DataFrame({"record_id": ["1"], "source": ["crm"], "status": ["won"], "region": ["north"]})
+    assert check("deals", deals).columns.tolist() == ["record_id", "source", "status", "region"]
 
 
 @pytest.mark.parametrize("name", TABLES)

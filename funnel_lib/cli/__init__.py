@@ -67,10 +67,11 @@ def options(
     """
 
 
-@app.command(epilog="Example: [bold]funnel new bakery[/] writes params/bakery.yml and data/raw/bakery/.")
+@app.command(epilog="Example: [bold]funnel new bakery --like retail[/] writes params/bakery.yml and data/raw/bakery/.")
 def new(
     name: Annotated[str, argument("A short name: letters, digits, - and _.")],
     folder: Annotated[Path, option("The project's folder.")] = Path(),
+    like: Annotated[str | None, option("Start from this workbook of the folder's params/, such as retail.")] = None,
 ) -> None:
     """Write a new, commented workbook file and a folder for its exports."""
     file, raw = folder / "params" / f"{name}.yml", folder / "data" / "raw" / name
@@ -84,8 +85,8 @@ def new(
             "There is such a workbook already; it stays as it is.", where=file, found="an existing file",
             do="Choose another name, or remove the file first.",
         )  # fmt: skip
-    _write_template("template_workbook.yml", file, name)
-    _write_template("template_readme.txt", raw / "README.txt", name)
+    _write(file, _template("template_workbook.yml", name) if like is None else _copy(file.with_stem(like), name))
+    _write(raw / "README.txt", _template("template_readme.txt", name))
     terminal.say(f"Written: {file} and {raw}")
     terminal.say(f"Next: put the exports into {raw}, describe them in {file}, then: funnel check {file}")
 
@@ -175,8 +176,16 @@ def _show_grade(store: stores.Store, book: config.Workbook) -> str:
     return grade
 
 
-def _write_template(template: str, file: Path, name: str) -> None:
-    _write(file, resources.files("funnel_lib").joinpath(template).read_text(encoding="utf-8").replace("{name}", name))
+def _template(template: str, name: str) -> str:
+    return resources.files("funnel_lib").joinpath(template).read_text(encoding="utf-8").replace("{name}", name)
+
+
+def _copy(model: Path, name: str) -> str:
+    """Return the text of another workbook under a new name, with its comments and the paths in them."""
+    old = config.load(model).name
+    text = re.sub(r"(?m)^name:.*$", f"name: {name}", model.read_text(encoding="utf-8-sig"), count=1)
+    text = re.sub(r"(?m)^# Start from this one:.*\n", "", text)
+    return text.replace(f"data/raw/{old}/", f"data/raw/{name}/")
 
 
 def _write(file: Path, text: str) -> None:

@@ -33,6 +33,8 @@ def lab(
     language: Annotated[str | None, option("en or zh; the workbook's first by default.", "--language")] = None,
     folder: Annotated[Path | None, option("Where your copies of the notebooks go.", "--folder")] = None,
     fresh: Annotated[bool, option("Throw away what you changed in the copies.", "--fresh")] = False,
+    browser: Annotated[bool, option("Open it in a browser.", "--browser/--no-browser")] = True,
+    port: Annotated[int | None, option("The port of JupyterLab; the first that is free by default.", "--port")] = None,
     only_print: Annotated[bool, option("Write the copies and print the command that opens them.", "--print")] = False,
 ) -> None:
     """Open JupyterLab on your own copies of the notebooks, with the parameters filled in."""
@@ -42,6 +44,8 @@ def lab(
     )
     shown = written[0] if report else written[0].parent
     command = [sys.executable, "-m", "jupyterlab", os.path.relpath(shown)]
+    command += [] if browser else ["--no-browser"]
+    command += [] if port is None else [f"--port={port}"]
     if only_print:
         terminal.plain(shlex.join(command))
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,14 +19,18 @@ from funnel_lib.reporting import terminal
 if TYPE_CHECKING:
     from funnel_lib import config
     from funnel_lib.notices import Notify
-    from funnel_lib.reporting.notify import delivery, digest, messages
+    from funnel_lib.reporting.notify import delivery, digest, memory, messages
     from funnel_lib.reporting.notify.digest import Digest
+    from funnel_lib.reporting.notify.memory import Alert, News
     from funnel_lib.reporting.runs import RunResult
 else:  # the help must not wait for the reports' libraries
-    config, delivery, digest, messages = (
+    config, delivery, digest, memory, messages = (
         lazy_loader.load(f"funnel_lib.{name}", suppress_warning=True)
-        for name in ("config", "reporting.notify.delivery", "reporting.notify.digest", "reporting.notify.messages")
-    )
+        for name in (
+            "config", "reporting.notify.delivery", "reporting.notify.digest", "reporting.notify.memory",
+            "reporting.notify.messages",
+        )
+    )  # fmt: skip
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -52,7 +56,7 @@ def try_out(
     if only_print:
         terminal.plain(messages.plain(told))
         return
-    _send(told, book.notify, [])
+    _send(told, book.notify, [], lambda: None)
 
 
 def after(workbook: Path, result: RunResult) -> None:
@@ -63,8 +67,13 @@ def after(workbook: Path, result: RunResult) -> None:
     FunnelError : somebody could not be told; the reports themselves are not affected.
     """
     book = config.load(workbook)
-    if book.notify is not None and digest.wanted(result, book.notify):
-        _send(digest.digest(result, book, book.notify), book.notify, digest.pictures(result))
+    if book.notify is None:
+        return
+    found = digest.alerts(result, book, book.notify)
+    heard = _heard(result.folder, found, digest.looked(result), book.notify)
+    if digest.wanted(result, book.notify, heard):
+        told = digest.digest(result, book, book.notify, heard)
+        _send(told, book.notify, digest.pictures(result), lambda: memory.write(result.folder, heard.kept))
 
 
 @contextmanager
@@ -80,17 +89,27 @@ def telling_of_faults(workbook: Path) -> Iterator[None]:
         except FunnelError:  # the workbook itself is what is wrong
             raise fault from None
         if notify is not None:
-            with suppress(FunnelError):  # said already, line by line
-                _send(digest.stopped(fault, book, notify), notify, [])
+            heard = _heard(book.reports_folder, [digest.stop(fault, book, notify)], {memory.RUN: False}, notify)
+            if heard.fresh:
+                with suppress(FunnelError):  # said already, line by line
+                    told = digest.stopped(fault, book, notify)
+                    _send(told, notify, [], lambda: memory.write(book.reports_folder, heard.kept))
         raise
 
 
-def _send(told: Digest, notify: Notify, pictures: Sequence[Path]) -> None:
+def _heard(folder: Path, found: Sequence[Alert], looked: Mapping[str, bool], notify: Notify) -> News:
+    return memory.news(memory.read(folder), found, looked, at=datetime.now(UTC), repeat=notify.repeat)
+
+
+def _send(told: Digest, notify: Notify, pictures: Sequence[Path], delivered: Callable[[], None]) -> None:
+    """Send the digest and say what became of it; `delivered` is called once somebody has it."""
     now = datetime.now(UTC)
     done = delivery.deliver(told, notify.to, environment=os.environ, at=now, pictures=pictures)
     for one in done:
         where = f"{one.variable} ({one.service})" if one.service else one.variable
         terminal.hint(f"Delivered: {where}" if one.ok else f"Not delivered: {where}: {one.detail}")
+    if any(one.ok for one in done):
+        delivered()
     if failed := [one.variable for one in done if not one.ok]:
         raise FunnelError(
             "A digest was not delivered.", where=", ".join(failed), found=f"{len(failed)} of {len(done)} addresses",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,6 @@ from funnel_lib.reporting import terminal
 
 if TYPE_CHECKING:
     from funnel_lib.reporting import printing
-    from funnel_lib.reporting.runs import RunResult
 else:  # the help must not wait for the reports' libraries
     printing = lazy_loader.load("funnel_lib.reporting.printing", suppress_warning=True)
 
@@ -25,23 +25,5 @@ def print_(
 ) -> None:
     """Print reports to PDF (A4), and their summary to a picture for chats and mails; needs Chromium."""
     for page in pages:
-        for file in printing.printed(page, seconds=timeout):
+        for file in printing.print_published(page, at=datetime.now(UTC), seconds=timeout):
             terminal.say(str(file))
-
-
-def check() -> None:
-    """Raise ConfigError where there is nothing to print with, before anything else is done."""
-    printing.chromium()
-
-
-def of_run(result: RunResult) -> None:
-    """Print every report that a run has made; the files lie beside its page.
-
-    Raises
-    ------
-    ConfigError : there is no Chromium.
-    FunnelError : a page was not printed; the reports are published all the same.
-    """
-    for made in result.reports:
-        if made.status == "ok":
-            printing.printed(result.folder / made.job.path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import lazy_loader
 import typer
 
-from funnel_lib.cli import notifying, printing
+from funnel_lib.cli import notifying
 from funnel_lib.cli.options import Finished, WorkbookFile, argument, option
 from funnel_lib.errors import ConfigError, NothingToDo
 from funnel_lib.reporting import terminal
@@ -31,6 +33,9 @@ else:  # the help must not wait for pandas
         )
     )  # fmt: skip
 
+SIZES = {"MB": 10**6, "GB": 10**9}
+LEAST = 100 * SIZES["MB"]
+
 _Report = Annotated[str | None, option("Only this report, such as conversion.", "--report")]
 _Segment = Annotated[str | None, option("Only this segment: all, or split=group.", "--segment")]
 _Language = Annotated[str | None, option("Only this language: en or zh.", "--language")]
@@ -40,12 +45,16 @@ _Dry = Annotated[bool, option("Only say what would be done, and why.", "--dry-ru
 _Json = Annotated[bool, option("Print the result as JSON.", "--json")]
 _Limit = Annotated[str, option("Longest time for one report, such as 30min.", "--limit", metavar="DURATION")]
 _CellLimit = Annotated[str, option("Longest time for one cell.", "--cell-limit", metavar="DURATION")]
+_MemoryLimit = Annotated[
+    str | None,
+    option("Most memory for the data of one report, such as 2GB; on Linux.", "--memory-limit", metavar="SIZE"),
+]
 _Pdf = Annotated[bool, option("Print what was made to PDF, and its summary to a picture; needs Chromium.", "--pdf")]
 _Scheduler = Annotated[
     str | None, option("Spread the reports over the Dask cluster of this scheduler, such as tcp://host:8786.",
                        "--scheduler", metavar="ADDRESS")
 ]  # fmt: skip
-_Made = Annotated[Path, argument("A manifest, or any file of a report.", metavar="MANIFEST")]
+_Made = Annotated[Path, argument("A manifest, any file of a report, or a folder of reports.", metavar="MANIFEST")]
 
 
 def run(
@@ -62,6 +71,7 @@ def run(
     workers: _Workers = 2,
     limit: _Limit = "30min",
     cell_limit: _CellLimit = "10min",
+    memory_limit: _MemoryLimit = None,
     scheduler: _Scheduler = None,
     pdf: _Pdf = False,
     as_json: _Json = False,
@@ -69,17 +79,14 @@ def run(
     """Make the reports that are not current and publish them with their catalogue."""
     with ExitStack() as stack:
         stack.enter_context(notifying.telling_of_faults(workbook))
-        if pdf:
-            printing.check()
-        means = _means(stack, (cell_limit, limit), scheduler, "due" if due else "manual")
+        means = _means(stack, (cell_limit, limit), memory_limit, scheduler, "due" if due else "manual")
+        means = replace(means, paper=pdf)
         tell = stack.enter_context(terminal.progress())
         result = runs.run(
             workbook, report=report, period=period, segment=segment, language=language, workers=workers,
             force=force, due=due, dry_run=dry_run, means=means, progress=tell,
         )  # fmt: skip
     try:
-        if pdf and not dry_run:
-            printing.of_run(result)
         _show(result, as_json=as_json, due=due)
     finally:
         if not dry_run:
@@ -98,12 +105,13 @@ def backfill(
     workers: _Workers = 2,
     limit: _Limit = "30min",
     cell_limit: _CellLimit = "10min",
+    memory_limit: _MemoryLimit = None,
     scheduler: _Scheduler = None,
     as_json: _Json = False,
 ) -> None:
     """Make the reports of past periods, oldest first; what an interrupted backfill has made is kept."""
     with ExitStack() as stack:
-        means = _means(stack, (cell_limit, limit), scheduler, "backfill")
+        means = _means(stack, (cell_limit, limit), memory_limit, scheduler, "backfill")
         tell = stack.enter_context(terminal.progress())
         result = runs.backfill(
             workbook, first, last, report=report, segment=segment, language=language, workers=workers, force=force,
@@ -127,12 +135,20 @@ def rerun(
         Path | None, option("The workbook's file, where it is not the one beside the reports.", "--workbook")
     ] = None,
     strict: Annotated[bool, option("Fail when any number moves, whatever the cause.", "--strict")] = False,
+    workers: _Workers = 2,
     as_json: _Json = False,
 ) -> None:
-    """Make a published report again, aside, and compare every number with what was published."""
-    found = rerunning.rerun(manifest, workbook=workbook)
-    _compared(found, as_json=as_json)
-    if found.unexplained or (strict and found.moves):
+    """Make published reports again, aside, and compare every number with what was published."""
+    paths = rerunning.reports_in(manifest) if manifest.is_dir() else [manifest]
+    with terminal.progress() as tell:
+        found = rerunning.rerun_all(paths, workbook=workbook, workers=workers, progress=tell)
+    if not manifest.is_dir():
+        _compared(found[0], as_json=as_json)
+    elif as_json:
+        _print(rerunning.told(found))
+    else:
+        terminal.reruns(found)
+    if any(one.unexplained or (strict and one.moves) for one in found):
         raise Finished(1)
 
 
@@ -200,11 +216,14 @@ def print_(
     terminal.plain(scheduling.schedule(kind, timetable).rstrip("\n"))
 
 
-def _means(stack: ExitStack, limits: tuple[str, str], scheduler: str | None, trigger: str) -> runs.Means:
+def _means(
+    stack: ExitStack, limits: tuple[str, str], memory: str | None, scheduler: str | None, trigger: str
+) -> runs.Means:  # fmt: skip
     """Return with what reports are made; a cluster is left when `stack` is."""
     cell, report = (_seconds(name, text) for name, text in zip(("--cell-limit", "--limit"), limits, strict=True))
+    most = None if memory is None else _bytes("--memory-limit", memory)
     executor = stack.enter_context(spreading.cluster(scheduler)) if scheduler else None
-    return runs.Means(executor, execute.Limits(min(cell, report), report), trigger=trigger)
+    return runs.Means(executor, execute.Limits(min(cell, report), report, most), trigger=trigger)
 
 
 def _seconds(name: str, text: str) -> int:
@@ -212,6 +231,16 @@ def _seconds(name: str, text: str) -> int:
     if length < timedelta(seconds=1):
         raise ConfigError("This is no time for work.", where=name, found=text, allowed="1s or longer, such as 30min")
     return int(length.total_seconds())
+
+
+def _bytes(name: str, text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(MB|GB)", text.strip(), re.IGNORECASE)
+    size = int(float(found[1]) * SIZES[found[2].upper()]) if found else 0
+    if size < LEAST:
+        raise ConfigError(
+            "This is no size of a report's memory.", where=name, found=text, allowed="100MB or more, such as 2GB"
+        )
+    return size
 
 
 def _length(name: str, text: str) -> timedelta:

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from funnel_lib.collection.headings import Headings
 from funnel_lib.errors import DataError
 
-FILE, LINE, RAW, ROW = "_file", "_line", "_raw", "_row"
+FILE, LINE, RAW, ROW, AT = "_file", "_line", "_raw", "_row", "_at"
 """Columns beside the canonical ones until the tables are written: the row's file and line (as a person counts
-them), its text (shortened) and a hash of the whole text."""
+them), its text (shortened) and a hash of the whole text; of rows set aside, also when they happened (missing where
+that cannot be read)."""
 INTERNAL = (FILE, LINE, RAW, ROW)
-REJECTED = [FILE, LINE, "rule", "reason", RAW]
+REJECTED = [FILE, LINE, "rule", "reason", RAW, AT]
+_TIMES = ("ts", "first_seen", "created", "entered_at", "date")
+"""The column that says when a row happened: the first of these that it has."""
 TALLY = ["source", "file", "table", "outcome", "rule", "rows"]
 LONGEST_RAW = 500
+_INSTANT: Literal["datetime64[us, UTC]"] = "datetime64[us, UTC]"
 
 REASONS: Mapping[str, str] = {
     "broken_json": "The line is not one complete JSON object.",
@@ -71,6 +76,7 @@ class Batch:
     derived : rows of further tables that follow from these rows; they are not counted.
     remarks : rows worth a remark, by (file, rule); they are among the kept ones.
     unclassified : rows of visits that no channel is known for, by (source, medium).
+    columns : the columns of each file itself, where its reader tells them.
 
     Raises
     ------
@@ -85,6 +91,7 @@ class Batch:
     derived: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     remarks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     unclassified: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    columns: Mapping[str, Headings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         found = Counter([*self.rows[FILE].tolist(), *self.rejected[FILE].tolist()])
@@ -129,14 +136,28 @@ class Sieve:
     def split(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the rows that stay, and those set aside with the columns `REJECTED`."""
         open_ = self.open
-        aside = self.rows.loc[~open_, [FILE, LINE, RAW]].assign(rule=self.rule[~open_], reason=self.reason[~open_])
+        broken = self.rows.loc[~open_]
+        aside = broken[[FILE, LINE, RAW]].assign(rule=self.rule[~open_], reason=self.reason[~open_])
+        aside[AT] = happened(broken)
         return self.rows[open_].reset_index(drop=True), rejected(aside)
+
+
+def happened(rows: pd.DataFrame) -> pd.Series[Any]:
+    """Return when rows of a canonical table happened; a day counts as its noon, which lies in it in every zone."""
+    name = next((name for name in _TIMES if name in rows), None)
+    if name is None or not pd.api.types.is_datetime64_any_dtype(rows[name]):
+        return pd.Series(pd.NaT, index=rows.index, dtype=_INSTANT)
+    at = rows[name]
+    noon = at if at.dt.tz is not None else (at + pd.Timedelta(hours=12)).dt.tz_localize("UTC")
+    return noon.astype(_INSTANT)
 
 
 def rejected(rows: pd.DataFrame | Iterable[tuple[str, int, str, str, str]] = ()) -> pd.DataFrame:
     """Return rows set aside, given as a frame or as (file, line, rule, reason, raw), with typed columns."""
-    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=REJECTED)
-    kinds = {FILE: "str", LINE: "int64", "rule": "str", "reason": "str", RAW: "str"}
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=REJECTED[:-1])
+    if AT not in frame:
+        frame = frame.assign(**{AT: pd.Series(pd.NaT, index=frame.index, dtype=_INSTANT)})
+    kinds = {FILE: "str", LINE: "int64", "rule": "str", "reason": "str", RAW: "str", AT: _INSTANT}
     return frame[REJECTED].astype(kinds).reset_index(drop=True)
 
 

@@ -5,7 +5,6 @@ Every rule is named in `batch.REASONS`. A row breaks at most one: the first that
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from funnel_lib.collection import channels, linking, screening
+from funnel_lib.collection import channels, linking, members, screening
 from funnel_lib.collection.batch import INTERNAL, ROW, Batch, Sieve, rejected
 from funnel_lib.collection.files import Export
 from funnel_lib.collection.keys import CLICKS
@@ -76,6 +75,7 @@ def batch(page: Page, table_name: str, export: Export) -> Batch:
         table_name, kept, rejected(pd.concat([page.aside, aside])), {page.file: page.read}, page.merged,
         {"identities": found} if len(found) else {}, _late(sieve, received, page.file, export),
         unclassified={} if traits is None else channels.unclassified(traits[stays], rows.loc[stays, CHANNEL]),
+        columns={page.file: page.columns} if page.columns else {},
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def screen(
     """
     rows, cleaning = sieve.rows, export.workbook.cleaning
     for name, column in table(table_name).columns.items():
-        if name in rows and column.required and not column.nullable:
+        if name in rows and name != SOURCE and column.required and not column.nullable:  # the workbook's, if empty
             sieve.reject(rows[name].isna(), "missing_value", f"The column {name} is empty.")
         if name in rows and name in _IDS:
             texts = rows[name].astype("str")
@@ -270,12 +270,6 @@ def _event_columns(columns: dict[str, pd.Series[Any]], rows: pd.DataFrame, expor
         ids = [f"{export.name}-{value:016x}" for value in rows[ROW].tolist()]
         events[EVENT_ID] = pd.Series(ids, index=rows.index, dtype="str")
     if extra:
-        cells = zip(*(columns[name].astype(object).where(columns[name].notna(), None) for name in extra), strict=True)
-        own = columns.get(PROPERTIES, pd.Series("{}", index=rows.index, dtype="str")).fillna("{}")
-        members = (
-            {**json.loads(held), **{n: v for n, v in zip(extra, row, strict=True) if v is not None}}
-            for held, row in zip(own, cells, strict=True)
-        )
-        texts = [json.dumps(member, ensure_ascii=False) if member else None for member in members]
-        events[PROPERTIES] = pd.Series(texts, index=rows.index, dtype="str")
+        own = columns.get(PROPERTIES, pd.Series(None, index=rows.index, dtype="str"))
+        events[PROPERTIES] = members.merged(own, {name: columns[name] for name in extra})
     return events

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from funnel_lib.collection import channels, events, finish, users, who
+from funnel_lib.collection import channels, comparing, events, finish, users, who
 from funnel_lib.collection.batch import NO_FAULT, Batch
 from funnel_lib.collection.clean import MAIN_TIME
 from funnel_lib.collection.files import Export, claimed_once, sha256
@@ -24,7 +24,7 @@ from funnel_lib.collection.shelf import File, Group, Shelf, recipe
 from funnel_lib.collection.sources import OFFERS
 from funnel_lib.collection.stage import Stage, archive_of
 from funnel_lib.collection.store import Facts, Store
-from funnel_lib.collection.trends import daily, drift
+from funnel_lib.collection.trends import daily
 from funnel_lib.collection.values import PERSONAL, days
 from funnel_lib.config import Workbook
 from funnel_lib.errors import ConfigError, DataError, choices
@@ -98,7 +98,8 @@ def collect(workbook: Workbook, progress: Progress | None = None, *, anew: bool 
         remarks = [dict(zip(_REMARK, (*place, rows), strict=True)) for place, rows in sorted(stage.remarks.items())]
         facts |= {**_facts(workbook, tables, coverage), **_inputs(inputs, tally, workbook), "remarks": remarks}
         tables["quarantine"] = stage.quarantine().drop(columns="table")
-        facts |= _compared(stage, store, state)
+        named = {one.export.name: one.files for one in inputs}
+        facts |= comparing.compared(stage, store, state, files=named, late_after=workbook.cleaning.late_after)
         log = tables.get("events")
         measures = daily(log, workbook.timezone) if isinstance(log, Path) else None
         store.write(tables, tally, {**facts, "state": state if lasting else None}, coverage, measures)
@@ -207,20 +208,6 @@ def _finish(stage: Stage, workbook: Workbook, folder: Path) -> tuple[Tables, Fac
         "key": "own" if own_key() else "demo",
         "hashed": linked is not None and linked.hashed,
     }
-
-
-def _compared(stage: Stage, store: Store, state: str) -> Facts:
-    """Tell the columns of each source, and how they differ from the collection before.
-
-    To collect the same files again is no new collection: what it is compared with stays the same.
-    """
-    try:
-        last = store.facts()
-    except DataError:
-        last = {}
-    before = last.get("schema_before") if last.get("collected") == state else last.get("schema")
-    now = stage.columns()
-    return {"schema": now, "schema_before": before, "drift": drift(before, now), "collected": state}
 
 
 def _channel_facts(stage: Stage, workbook: Workbook) -> Facts:

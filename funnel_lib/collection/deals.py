@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -21,6 +22,8 @@ STAYS = Layout(
     ["record_id", "stage", "entered_at"],
 )
 """A stage history in canonical columns, as the comparison of snapshots writes it."""
+_ANY_ZONE = ZoneInfo("UTC")
+"""For texts that are only held against each other."""
 Stay = Sequence[str | None]
 """A stage, when it was entered, and when left (missing: not known, or still there), as texts."""
 _COLUMNS = ["record_id", "stage", "entered_at", "left_at"]
@@ -58,12 +61,21 @@ def _standing(name: str) -> str | None:
 
 
 def with_closing(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with the date of closing (`closing`) as `expected_close` of open deals, `closed` of others."""
+    """Return the rows with the date of closing (`closing`) as `expected_close` of open deals, `closed` of others.
+
+    A decided deal was closed when it came to its last stage, where the export says when that was: the date of closing
+    is what somebody once expected, and few change it when the decision falls. A deal that was written down only after
+    the decision keeps the date of closing.
+    """
     if "closing" not in rows:
         return rows
     open_ = rows["status"] == "open"
-    rest = rows.drop(columns="closing")
-    return rest.assign(expected_close=rows["closing"].where(open_), closed=rows["closing"].mask(open_))
+    since = rows[STAGE_SINCE].str.strip().replace("", None) if STAGE_SINCE in rows else rows["closing"]
+    if STAGE_SINCE in rows and "created" in rows:
+        late = times(since.astype("str"), _ANY_ZONE) < times(rows["created"].astype("str"), _ANY_ZONE)
+        since = since.mask(late)
+    decided = since.fillna(rows["closing"])
+    return rows.drop(columns="closing").assign(expected_close=rows["closing"].where(open_), closed=decided.mask(open_))
 
 
 def first_of_several(text: pd.Series[Any]) -> pd.Series[Any]:

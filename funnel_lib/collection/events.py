@@ -18,7 +18,10 @@ from funnel_lib.collection.who import Resolved
 from funnel_lib.config import Workbook
 from funnel_lib.schema import (
     AMOUNT,
+    CAMPAIGN,
+    CHANNEL,
     CURRENCY,
+    DEVICE,
     EVENT,
     EVENT_ID,
     PROPERTIES,
@@ -36,21 +39,28 @@ CREATE TEMP TABLE aside AS SELECT _pos, arg_min(rule, place) AS rule FROM (
     SELECT _pos, 1 AS place, 'test_account' AS rule FROM staged SEMI JOIN tests ON tests.id = staged.user_id
     UNION ALL SELECT _pos, 2, 'future' FROM staged JOIN limits USING (source) WHERE ts >= ends
     UNION ALL SELECT _pos, 3, 'duplicate_event' FROM (
-        SELECT _pos, row_number() OVER (PARTITION BY event_id ORDER BY _seq, _line, _pos) AS copy FROM staged
-        SEMI JOIN twice ON twice.key = hash(staged.event_id)
+        SELECT _pos, row_number() OVER (PARTITION BY source, event_id ORDER BY _seq, _line, _pos) AS copy FROM staged
+        SEMI JOIN twice ON twice.key = hash(staged.source, staged.event_id)
     ) WHERE copy > 1
     UNION ALL SELECT _pos, 4, 'not_before' FROM ({wrong})
     UNION ALL SELECT _pos, 5, 'near_duplicate' FROM ({near})
 ) GROUP BY _pos
 """
+# A row without an id of the system's own got one that ends in the hash of its text. Times in whole minutes or days
+# cannot tell what was sent twice.
 _NEAR = """
-SELECT _pos FROM (
-    SELECT _pos, ts - lag(ts) OVER (PARTITION BY {same} ORDER BY ts, _seq, _line, _pos) AS gap FROM staged
+SELECT _pos, _seq FROM (
+    SELECT _pos, _seq, ts - lag(ts) OVER (PARTITION BY hash({same}) ORDER BY ts, _seq, _line, _pos) AS gap FROM staged
+    SEMI JOIN (SELECT DISTINCT source FROM staged WHERE epoch_us(ts) % 60000000 <> 0) AS timed USING (source)
+    WHERE ends_with(event_id, printf('%016x', _row)) AND NOT ({repeated})
 ) WHERE gap <= to_microseconds({micros})
 """
 _NOT_NEAR = "SELECT NULL::BIGINT AS _pos WHERE false"
-_SAME = (SOURCE, USER_ID, EVENT, SESSION_ID, AMOUNT, PROPERTIES)
-_TWICE = "CREATE TEMP TABLE twice AS SELECT hash(event_id) AS key FROM staged GROUP BY key HAVING count(*) > 1"
+_SAME = (SOURCE, USER_ID, EVENT, SESSION_ID, AMOUNT, CURRENCY, CHANNEL, CAMPAIGN, DEVICE, PROPERTIES)
+_LIKELY = timedelta(seconds=1)
+"""So shortly after one another, equal events are likely one that was sent twice."""
+_LOOK_ALIKE = "SELECT _seq, count(*) FROM ({near}) ANTI JOIN aside USING (_pos) GROUP BY ALL ORDER BY ALL"
+_TWICE = "CREATE TEMP TABLE twice AS SELECT hash(source, event_id) AS key FROM staged GROUP BY key HAVING count(*) > 1"
 _MERGED = """
 SELECT _seq, rule, count(*) AS rows FROM staged JOIN aside USING (_pos)
 WHERE rule IN ('duplicate_event', 'near_duplicate') GROUP BY ALL ORDER BY ALL
@@ -72,7 +82,7 @@ _KEPT = "staged AS s ANTI JOIN aside AS a ON a._pos = s._pos"
 
 
 def write(stage: Stage, resolved: Resolved, people: Path | None, target: Path) -> pd.DataFrame:
-    """Write the events to `target` (Parquet, by user_id, ts, event_id) and count what became of each row.
+    """Write the events to `target` (Parquet, by user_id, ts, event_id, source) and count what became of each row.
 
     Parameters
     ----------
@@ -88,8 +98,12 @@ def write(stage: Stage, resolved: Resolved, people: Path | None, target: Path) -
         limits(connection, "SELECT source, ts AS seen FROM staged")
         connection.execute(_TWICE)
         wrong = wrong_order_sql(connection, "events", people, resolved.workbook)
-        connection.execute(_ASIDE.format(wrong=wrong, near=_near(connection, resolved.workbook)))
+        merged = resolved.workbook.cleaning.near_duplicates
+        near = _near(connection, resolved.workbook, merged) if merged else _NOT_NEAR
+        connection.execute(_ASIDE.format(wrong=wrong, near=near))
         _count(connection, stage, resolved.workbook)
+        if not merged:
+            _look_alike(connection, stage, _near(connection, resolved.workbook, _LIKELY))
         _copy(connection, resolved.workbook, target)
         return _frame(connection.sql(_COVERED, params=[resolved.workbook.timezone, str(target)]))
 
@@ -133,11 +147,25 @@ def _count(connection: duckdb.DuckDBPyConnection, stage: Stage, workbook: Workbo
     stage.set_aside(aside.assign(reason=order.where(aside["rule"] == "not_before")))
 
 
-def _near(connection: duckdb.DuckDBPyConnection, workbook: Workbook) -> str:
-    """Return a query for the rows that say what their person's row just before says."""
-    micros = workbook.cleaning.near_duplicates // timedelta(microseconds=1)
+def _near(connection: duckdb.DuckDBPyConnection, workbook: Workbook, within: timedelta) -> str:
+    """Return a query for the rows that say what their person's row just before says (`_pos`, `_seq`).
+
+    Where a system gives its events ids, these alone tell which are the same; events that may well be repeated
+    (`Cleaning.repeated`) are never near duplicates.
+    """
     same = [name for name in _SAME if name in connection.view("staged").columns]
-    return _NEAR.format(same=", ".join(same), micros=micros) if micros else _NOT_NEAR
+    names = [name.removesuffix("*") for name in workbook.cleaning.repeated]
+    found = [f"starts_with(event, {text(n)})" if n != name else f"event = {text(n)}"
+             for n, name in zip(names, workbook.cleaning.repeated, strict=True)]  # fmt: skip
+    micros = within // timedelta(microseconds=1)
+    return _NEAR.format(same=", ".join(same), repeated=" OR ".join(found) or "false", micros=micros)
+
+
+def _look_alike(connection: duckdb.DuckDBPyConnection, stage: Stage, near: str) -> None:
+    """Count the rows that look like the one just before; they stay, as nobody has said that they may go."""
+    for seq, rows in connection.sql(_LOOK_ALIKE.format(near=near)).fetchall():
+        source, file, _ = stage.files[seq]
+        stage.remarks[source, file, "near_duplicate"] = rows
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, workbook: Workbook, target: Path) -> None:
@@ -155,4 +183,4 @@ def _copy(connection: duckdb.DuckDBPyConnection, workbook: Workbook, target: Pat
         money = f"CASE WHEN s.currency IN ({known}) THEN '{workbook.currency}' ELSE s.currency END AS {CURRENCY}"
         columns[columns.index(f"s.{CURRENCY}")] = money
     rows = f"SELECT {', '.join(columns)} FROM {_KEPT} LEFT JOIN ids AS i ON i.value = s.user_id"  # noqa: S608
-    connection.execute(f"COPY ({rows} ORDER BY {USER_ID}, {TS}, {EVENT_ID}) TO {text(target)} {PARQUET}")
+    connection.execute(f"COPY ({rows} ORDER BY {USER_ID}, {TS}, {EVENT_ID}, {SOURCE}) TO {text(target)} {PARQUET}")

@@ -81,7 +81,7 @@ def small(name: TableName, stage: Stage, resolved: Resolved, people: Path | None
     unit = "unit_id" if name == "exposures" else USER_ID
     own = rows[unit] if unit in rows else pd.Series(None, index=rows.index, dtype="str")
     rows = rows.assign(**{unit: resolved.person(own)}) if unit in rows else rows
-    rows = _converted(rows, name, resolved.workbook)
+    rows = _converted(_named(rows, name, resolved.workbook), name, resolved.workbook)
     rule = _common_rules(rows, own, name, resolved)
     rule[wrong_order(rows, name, _attributes(people, name, resolved.workbook), resolved.workbook) & (rule == "")] = (
         "not_before"
@@ -89,9 +89,21 @@ def small(name: TableName, stage: Stage, resolved: Resolved, people: Path | None
     rows = _KEYED[name](rows, rule) if name in _KEYED else rows
     left = _settle(stage, rows, rule, name, resolved)
     kept = left.drop(columns=[column for column in WORK if column in left])
-    order = {"stage_history": ["record_id", "entered_at"], "exposures": ["unit_id", "experiment", "variant"]}
+    order = {"stage_history": ["record_id", SOURCE, "entered_at"], "exposures": ["unit_id", "experiment", "variant"]}
     checked = schema.check(name, complete(name, kept))
     return checked.sort_values(order.get(name, list(table(name).key)), kind="stable", ignore_index=True)
+
+
+def _named(rows: pd.DataFrame, name: str, workbook: Workbook) -> pd.DataFrame:
+    """Return the rows of a table whose ids are those of a system with the `source` that they belong to.
+
+    It is what the export or the source's constants say: exports of one system may come as several sources.
+    """
+    if SOURCE not in table(name).columns:
+        return rows
+    told = {source: str(one.constants.get(SOURCE, source)) for source, one in workbook.sources.items()}
+    usual = rows[ORIGIN].map(told).astype("str")
+    return rows.assign(**{SOURCE: rows[SOURCE].fillna(usual) if SOURCE in rows else usual})
 
 
 def _converted(rows: pd.DataFrame, name: str, workbook: Workbook) -> pd.DataFrame:
@@ -212,9 +224,9 @@ def _settle(stage: Stage, rows: pd.DataFrame, rule: Rule, name: str, resolved: R
 
 
 def _deals(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
-    """Let the newest row of a deal tell how it stands."""
+    """Let the newest row of a deal tell how it stands; deals of two systems may have the same id."""
     live = rows[rule == ""]
-    rule[live.index[live.duplicated("record_id", keep="last")]] = "same_record"
+    rule[live.index[live.duplicated([SOURCE, "record_id"], keep="last")]] = "same_record"
     return rows
 
 
@@ -225,13 +237,13 @@ def _stays(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     live = live.assign(**{DERIVED: derived.astype(bool), "_ended": ended}).sort_values(
         [DERIVED, "_ended"], ascending=[True, False], kind="stable"
     )
-    rule[live.index[live.duplicated([ORIGIN, "record_id", "stage", "entered_at"])]] = "same_stay"
+    rule[live.index[live.duplicated([SOURCE, "record_id", "stage", "entered_at"])]] = "same_stay"
     return rows
 
 
 def _surveys(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     live = rows[rule == ""]
-    rule[live.index[live.duplicated(["response_id", "question"])]] = "duplicate_key"
+    rule[live.index[live.duplicated([SOURCE, "response_id", "question"])]] = "duplicate_key"
     return rows
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from funnel_lib.collection.batch import FILE, LINE, LONGEST_RAW, RAW, REASONS, ROW, rejected
+from funnel_lib.collection.headings import LOOKED_AT, Headings, kind
 from funnel_lib.collection.values import PERSONAL, halfwidth, mask
 from funnel_lib.errors import DataError, nearest
 
@@ -39,7 +44,8 @@ _TOTAL = re.compile(
     re.IGNORECASE,
 )
 
-
+_MAYBE_TOTAL = r"(?i)^(grand|sub|total|zwischen|gesamt|summe|本页|合计|小计|总计|总和|汇总|累计)"
+"""What every total begins with; most rows do not, and are not looked at more closely."""
 _IDS = frozenset(["user_id", "event_id", "record_id", "response_id", "unit_id"])
 _UNIT = re.compile(r"\s*[(（](?:单位[:：]\s*)?(?:人民币)?(?P<scale>[千万亿]?)元?[)）]$")
 
@@ -123,6 +129,7 @@ class Page:
     aside : the rows that are none of this table, columns `REJECTED`.
     header : the file's own name of each wanted column.
     merged : rows that are already in the others, by (file, rule): rows of totals.
+    columns : all columns of the file, wanted or not, and what their cells look like.
     """
 
     file: str
@@ -131,6 +138,7 @@ class Page:
     aside: pd.DataFrame
     header: Mapping[str, str]
     merged: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    columns: Headings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,9 +179,57 @@ class Shape:
         header = {name: _trimmed(self.header[i]) for name, i in self.places.items()}
         rows = pd.DataFrame({**columns, **self._origin(good)})
         merged = {(self.file, "total_row"): totals} if totals else {}
-        return Page(self.file, len(records), rows, rejected(aside), header, merged)
+        return Page(self.file, len(records), rows, rejected(aside), header, merged, self._kinds(good))
 
-    def _column(self, name: str, cells: Cells) -> pd.Series[Any]:
+    def doubtful(self, cells: pa.Table) -> npt.NDArray[np.bool_]:
+        """Tell which rows may be none of the table - empty ones, totals, repeated headers - and need a closer look.
+
+        Parameters
+        ----------
+        cells : a text column for each place of the header, empty texts missing.
+        """
+        first = pc.coalesce(*cells.columns)
+        trimmed = pc.utf8_trim_whitespace(first)
+        known = pa.array(sorted({text for text in self.header if text}), pa.string())
+        found = pc.or_(pc.equal(trimmed, ""), pc.is_in(first, value_set=known))
+        if self.totals:
+            found = pc.or_(found, pc.match_substring_regex(trimmed, _MAYBE_TOTAL))
+        return np.asarray(pc.fill_null(found, True))
+
+    def whole(self, cells: pa.Table, origin: pd.DataFrame) -> Page:
+        """Return a page of rows that are all of the table.
+
+        Parameters
+        ----------
+        cells : a text column for each place of the header, empty texts missing.
+        origin : FILE, LINE, RAW and ROW of the rows.
+        """
+        taken = {name: cells.column(place).to_pandas().astype("str") for name, place in self.places.items()}
+        columns = {name: self._column(name, column) for name, column in taken.items()}
+        header = {name: _trimmed(self.header[i]) for name, i in self.places.items()}
+        looked = cells.slice(0, LOOKED_AT)
+        named = ((i, _trimmed(text)) for i, text in enumerate(self.header))
+        kinds = {text: kind(looked.column(i).to_pylist()) for i, text in named if text}
+        own = origin.assign(**{RAW: self._covered(cells)}) if self.hidden else origin
+        return Page(self.file, len(own), pd.DataFrame(columns).join(own), rejected(), header, columns=kinds)
+
+    def _covered(self, cells: pa.Table) -> pd.Series[Any]:
+        """Return the text of the rows with what must not be kept covered."""
+        private = pa.scalar("[private]")
+        shown = [
+            pc.if_else(pc.is_valid(column), private, "") if i in self.hidden else pc.fill_null(column, "")
+            for i, column in enumerate(cells.columns)
+        ]
+        joined_ = pc.binary_join_element_wise(*shown, self.delimiter)
+        text: pd.Series[Any] = pc.utf8_slice_codeunits(joined_, 0, LONGEST_RAW).to_pandas().astype("str")
+        return text
+
+    def _kinds(self, rows: Sequence[tuple[int, Cells, str]]) -> Headings:
+        looked = [cells for _, cells, _ in rows[:LOOKED_AT]]
+        named = ((i, _trimmed(text)) for i, text in enumerate(self.header))
+        return {text: kind(cells[i] for cells in looked) for i, text in named if text}
+
+    def _column(self, name: str, cells: Cells | pd.Series[Any]) -> pd.Series[Any]:
         """Return a column; amounts below a header such as 金额（万元） get their unit, ids their usual width."""
         unit = _UNIT.search(_trimmed(self.header[self.places[name]]))
         scale = unit["scale"] if unit else ""
@@ -221,6 +277,16 @@ class Shape:
             return text[:LONGEST_RAW]
         shown = ("[private]" if i in self.hidden and cell else cell or "" for i, cell in enumerate(cells))
         return self.delimiter.join(shown)[:LONGEST_RAW]
+
+
+def joined(one: Page, other: Page) -> Page:
+    """Return two pages of the same rows of a file as one, its rows by line."""
+    rows = pd.concat([one.rows, other.rows]) if len(other.rows) else one.rows
+    return replace(
+        one, read=one.read + other.read, rows=rows.sort_values(LINE, kind="stable", ignore_index=True),
+        aside=rejected(pd.concat([one.aside, other.aside])), merged={**one.merged, **other.merged},
+        columns=one.columns if one.read else other.columns,
+    )  # fmt: skip
 
 
 def _further(header: Sequence[str], taken: set[int]) -> dict[str, int]:

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from funnel_lib.collection.batch import FILE, LINE, RAW, REASONS, ROW, Batch
+from funnel_lib.collection.headings import Headings
 from funnel_lib.collection.store import save
 from funnel_lib.collection.values import mask
 
@@ -43,6 +44,7 @@ class Written:
     merged : rows that went into others while reading, by (file, rule).
     remarks : rows worth a remark, by (file, rule).
     unclassified : rows of visits that no channel is known for, by (source, medium).
+    columns : the columns of each file itself, where its reader tells them.
     """
 
     folder: Path
@@ -52,9 +54,10 @@ class Written:
     merged: Mapping[tuple[str, str], int]
     remarks: Mapping[tuple[str, str], int]
     unclassified: Mapping[tuple[str, str], int]
+    columns: Mapping[str, Headings]
 
     def aside(self) -> pd.DataFrame:
-        """Return the rows set aside while reading: FILE, LINE, `rule`, `reason`, RAW."""
+        """Return the rows set aside while reading: FILE, LINE, `rule`, `reason`, RAW, AT."""
         return pd.read_parquet(self.folder / _ASIDE)
 
 
@@ -73,7 +76,8 @@ def write(batch: Batch, folder: Path) -> Written:
             save(rows, parts[-1].path)
     reason = batch.rejected["reason"].fillna(batch.rejected["rule"].map(REASONS))
     save(batch.rejected.assign(reason=reason.map(mask), **{RAW: batch.rejected[RAW].map(mask)}), folder / _ASIDE)
-    written = Written(folder, batch.table, tuple(parts), batch.read, batch.merged, batch.remarks, batch.unclassified)
+    told = (batch.read, batch.merged, batch.remarks, batch.unclassified, batch.columns)
+    written = Written(folder, batch.table, tuple(parts), *told)
     (folder / _SHEET).write_text(json.dumps(_sheet(written), ensure_ascii=False, sort_keys=True), encoding="utf-8")
     return written
 
@@ -82,8 +86,11 @@ def read(folder: Path) -> Written:
     """Return the batch that `write` has left in `folder`."""
     sheet = json.loads((folder / _SHEET).read_text(encoding="utf-8"))
     parts = tuple(Part(folder / name, table, derived) for name, table, derived in sheet["parts"])
-    pairs = [{(one, two): rows for one, two, rows in sheet[name]} for name in ("merged", "remarks", "unclassified")]
-    return Written(folder, sheet["table"], parts, dict(sheet["read"]), *pairs)
+    merged, remarks, unclassified = (
+        {(one, two): rows for one, two, rows in sheet[name]} for name in ("merged", "remarks", "unclassified")
+    )
+    columns: dict[str, Headings] = {file: dict(told) for file, told in sheet["columns"]}
+    return Written(folder, sheet["table"], parts, dict(sheet["read"]), merged, remarks, unclassified, columns)
 
 
 def whole(folder: Path) -> bool:
@@ -105,4 +112,5 @@ def _sheet(written: Written) -> dict[str, Any]:
         "merged": [[file, rule, int(rows)] for (file, rule), rows in written.merged.items()],
         "remarks": [[file, rule, int(rows)] for (file, rule), rows in written.remarks.items()],
         "unclassified": [[source, medium, int(rows)] for (source, medium), rows in written.unclassified.items()],
+        "columns": [[file, [list(column) for column in told.items()]] for file, told in written.columns.items()],
     }

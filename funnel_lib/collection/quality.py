@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import pandas as pd
 
-from funnel_lib.collection import trends
+from funnel_lib.collection import contents, trends
 from funnel_lib.collection.batch import NO_FAULT
+from funnel_lib.collection.contents import Found
 from funnel_lib.collection.store import Facts, Store
+from funnel_lib.collection.values import days
 from funnel_lib.config import Workbook
 from funnel_lib.errors import ConfigError, choices
-from funnel_lib.schema import AMOUNT, CURRENCY, EVENT, SOURCE, TableName
+from funnel_lib.schema import EVENT, SOURCE, TS
 
 _NEVER = float("inf")
 LIMITS: dict[str, tuple[float, float, float]] = {
     "quarantined_share": (0.02, 0.05, _NEVER),
     "duplicates_share": (0.02, 0.10, _NEVER),
+    "near_duplicates_share": (0.01, 0.05, _NEVER),
     "late_share": (0.01, 0.05, _NEVER),
+    "late_arrivals_share": (0.05, _NEVER, _NEVER),
+    "similar_deals_share": (0.01, 0.05, _NEVER),
     "future_rows": (0, 100, _NEVER),
     "cut_off_files": (0, 0, _NEVER),
     "test_and_bot_share": (0.10, 0.50, _NEVER),
@@ -38,16 +44,15 @@ LIMITS: dict[str, tuple[float, float, float]] = {
 """Up to which value a check passes, is a minor, and is a major fault; beyond that it is fatal."""
 LEAST: dict[str, tuple[float, float, float]] = {"rows_kept": (1, 1, 1), "join_rate": (0.9, 0.5, -_NEVER)}
 """The same for checks of the least that there must be."""
-_REFUND = "refund|return|退款|退货|chargeback"
 _MOST_NAMED = 5
 _BUSY = 12
 """A day without rows means something only where a source has this many rows on a usual day of this weekday: by chance
 alone (Poisson), such a day comes once in 450 years."""
 _QUIET = timedelta(days=7)
-_INSTANT = "datetime64[us, UTC]"
+_INSTANT: Literal["datetime64[us, UTC]"] = "datetime64[us, UTC]"
+_UNBELIEVED = ("ancient", "future", "clock_skew")
+"""Rules whose rows do not tell when they happened."""
 _FILE_DAY = r"(?<![0-9])(?P<year>20[0-9]{2})-?(?P<month>[01][0-9])-?(?P<date>[0-3][0-9])(?![0-9])"
-_Found = tuple[float, list[str]]
-"""The value that a check found, and where."""
 _REACH = """
 SELECT event, count(*) AS rows, count(DISTINCT user_id) AS people, min(ts) AS first_ts, max(ts) AS last_ts
 FROM read_parquet(?) GROUP BY event ORDER BY people DESC, rows DESC, event
@@ -70,8 +75,12 @@ def checks(store: Store, workbook: Workbook) -> pd.DataFrame:
     """
     _known(workbook)
     facts = store.facts()
-    found = {**_of_rows(store, facts), **_of_money(store, workbook), **_over_time(store, workbook, facts)}
+    found = {**_of_rows(store, facts), **contents.money(store, workbook), **_over_time(store, workbook, facts)}
+    found["late_arrivals_share"] = _arrived(facts)
     found["oversize_identities"] = (facts["people"]["oversize"], _refused(facts))
+    alike = contents.deals_alike(store)
+    if alike is not None:
+        found["similar_deals_share"] = alike
     if "channels" in facts:
         found["unclassified_share"] = _unclassified(facts)
     if facts["people"]["registered"]:
@@ -122,27 +131,35 @@ def by_rule(store: Store) -> pd.DataFrame:
     return frame[["rule", SOURCE, "rows", "share", "file", "line", "reason"]]
 
 
-def by_day(store: Store) -> pd.DataFrame:
-    """Return for each source and day how many rows came in and were set aside: `source, day, read, aside, rule`.
+def by_day(store: Store, workbook: Workbook) -> pd.DataFrame:
+    """Return for each source and day how many rows were kept or set aside: `source, day, read, aside, rule`.
 
-    The day is that in the name of the file (``events_20260301``); files without one are left out. `rule` is the
-    one that set most rows aside, missing where none did.
+    The day (business zone, naive) is that on which a row happened; where that cannot be read or believed, the one in
+    the name of its file (``events_20260301``). Rows of neither are left out, and rows that were merged with others.
+    `rule` is the one that set most rows aside, missing where none did.
 
     Raises
     ------
     DataError : nothing was collected yet.
     """
-    tally = store.tally()
-    parts = tally["file"].str.extract(_FILE_DAY)
-    text = parts["year"] + "-" + parts["month"] + "-" + parts["date"]
-    dated = tally.assign(day=pd.to_datetime(text, errors="coerce").astype("datetime64[us]")).dropna(subset=["day"])
+    kept, aside = store.coverage(), store.read("quarantine")
     keys = [SOURCE, "day"]
-    read = dated[dated["outcome"] == "read"].groupby(keys)["rows"].sum().rename("read")
-    aside = dated[dated["outcome"] == "quarantined"].groupby([*keys, "rule"])["rows"].sum().reset_index()
-    total = aside.groupby(keys)["rows"].sum().rename("aside")
-    most = aside.sort_values("rows", ascending=False, kind="stable").drop_duplicates(keys).set_index(keys)["rule"]
-    found = pd.concat([read, total, most], axis=1).reset_index().sort_values(keys, ignore_index=True)
-    return found.astype({"read": "int64"}).assign(aside=found["aside"].fillna(0).astype("int64"))
+    happened = aside[TS] if TS in aside else pd.Series(pd.NaT, index=aside.index, dtype=_INSTANT)
+    own = days(happened.mask(aside["rule"].isin(_UNBELIEVED)), workbook.zone)
+    dated = aside.assign(day=own.fillna(_file_day(aside["file"]))).dropna(subset=["day"])
+    counted = dated.groupby([*keys, "rule"]).size().rename("rows").reset_index()
+    total = counted.groupby(keys)["rows"].sum().rename("aside")
+    most = counted.sort_values("rows", ascending=False, kind="stable").drop_duplicates(keys).set_index(keys)["rule"]
+    found = pd.concat([kept.groupby(keys)["rows"].sum().rename("read"), total, most], axis=1).reset_index()
+    found = found.fillna({"read": 0, "aside": 0}).astype({"read": "int64", "aside": "int64"})
+    found = found.assign(read=found["read"] + found["aside"])
+    return found.sort_values(keys, ignore_index=True)[[*keys, "read", "aside", "rule"]]
+
+
+def _file_day(files: pd.Series[Any]) -> pd.Series[Any]:
+    parts = files.astype("str").str.extract(_FILE_DAY)
+    text = parts["year"] + "-" + parts["month"] + "-" + parts["date"]
+    return pd.to_datetime(text, errors="coerce").astype("datetime64[us]")
 
 
 def event_reach(store: Store) -> pd.DataFrame:
@@ -153,7 +170,7 @@ def event_reach(store: Store) -> pd.DataFrame:
     DataError : nothing was collected yet.
     """
     kinds = {EVENT: "str", "rows": "int64", "people": "int64", "first_ts": _INSTANT, "last_ts": _INSTANT}
-    if not len(store.read("events", [EVENT])):
+    if not store.facts()["tables"].get("events", {}).get("rows"):
         return pd.DataFrame(columns=list(kinds)).astype(kinds)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -218,20 +235,22 @@ def _least(limits: tuple[float, float, float]) -> str:
     return "fatal" if limits[0] == limits[1] == limits[2] else "minor"
 
 
-def _of_rows(store: Store, facts: Facts) -> dict[str, _Found]:
+def _of_rows(store: Store, facts: Facts) -> dict[str, Found]:
     tally = store.tally()
     read = max(int(tally.loc[tally["outcome"] == "read", "rows"].sum()), 1)
     kept = int(tally.loc[tally["outcome"] == "kept", "rows"].sum())
     aside = tally[tally["outcome"] == "quarantined"].groupby("rule")["rows"].sum()
     merged = tally[tally["outcome"] == "merged"].groupby("rule")["rows"].sum()
-    late = sum(remark["rows"] for remark in facts["remarks"] if remark["rule"] == "late")
+    late, alike = ({one["file"]: int(one["rows"]) for one in facts["remarks"] if one["rule"] == rule}
+                   for rule in ("late", "near_duplicate"))  # fmt: skip
     faulty = aside.drop([*NO_FAULT], errors="ignore").sort_values(ascending=False, kind="stable")
     again = merged[merged.index.str.startswith("duplicate") | (merged.index == "near_duplicate")]
     cut = tally[(tally["outcome"] == "quarantined") & (tally["rule"] == "cut_off")]
     return {
         "quarantined_share": (faulty.sum() / read, [f"{rule} {rows:,}" for rule, rows in faulty.items()]),
         "duplicates_share": (again.sum() / read, []),
-        "late_share": (late / read, []),
+        "near_duplicates_share": (sum(alike.values()) / read, _largest(alike)),
+        "late_share": (sum(late.values()) / read, _largest(late)),
         "future_rows": (aside.get("future", 0), []),
         "cut_off_files": (cut["file"].nunique(), [str(file) for file in cut["file"].unique()]),
         "test_and_bot_share": (aside.reindex(["bot", "test_account"]).sum() / read, []),
@@ -239,29 +258,16 @@ def _of_rows(store: Store, facts: Facts) -> dict[str, _Found]:
     }
 
 
-def _of_money(store: Store, workbook: Workbook) -> dict[str, _Found]:
-    priced: tuple[tuple[TableName, str], ...] = (("events", AMOUNT), ("spend", "cost"), ("deals", AMOUNT))
-    frames = []
-    for name, amount in priced:
-        extra = [EVENT] if name == "events" else []
-        rows = store.read(name, [amount, CURRENCY, *extra]).rename(columns={amount: AMOUNT})
-        frames.append(rows.dropna(subset=[AMOUNT]))
-    rows = pd.concat(frames, ignore_index=True)
-    named = rows[CURRENCY].dropna()
-    other = named[named != workbook.currency].value_counts()
-    refund = rows[EVENT].astype("str").str.contains(_REFUND, case=False, regex=True).fillna(value=False)
-    negative = (rows[AMOUNT] < 0) & ~refund
-    return {
-        "other_currency_share": (other.sum() / max(len(named), 1), [f"{name} {n:,}" for name, n in other.items()]),
-        "negative_amounts_share": (float(negative.mean()) if len(rows) else 0.0, []),
-    }
+def _largest(rows: Mapping[str, int]) -> list[str]:
+    """Return the files of rows, those with most rows first."""
+    return [f"{file} {count:,}" for file, count in sorted(rows.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _over_time(store: Store, workbook: Workbook, facts: Facts) -> dict[str, _Found]:
-    days, measures = coverage(store, workbook), store.daily()
-    gaps, breaks = _days_without(days), trends.volume_breaks(days)
+def _over_time(store: Store, workbook: Workbook, facts: Facts) -> dict[str, Found]:
+    covered, measures = coverage(store, workbook), store.daily()
+    gaps, breaks = _days_without(covered), trends.volume_breaks(covered)
     quiet = _gone_quiet(facts["newest"])
-    lost = facts.get("drift", [])
+    drifted = changes(facts)
     empty, changed, units = (look(measures) for look in (trends.emptied, trends.changed_events, trends.unit_breaks))
     return {
         "days_without_data": (len(gaps), _named(gaps)),
@@ -269,9 +275,33 @@ def _over_time(store: Store, workbook: Workbook, facts: Facts) -> dict[str, _Fou
         "emptied_columns": (len(empty), _named(empty, "name")),
         "changed_events": (len(changed), [f"{row.name} {row.change}" for row in changed.itertuples(index=False)]),
         "unit_breaks": (len(units), _named(units, "name")),
-        "schema_drift": (len(lost), [f"{one['place']}: {one['column']} {one['change']}" for one in lost]),
+        "schema_drift": (len(drifted), [_change(*row) for row in drifted.itertuples(index=False, name=None)]),
         "sources_gone_quiet": (len(quiet), quiet),
     }
+
+
+def changes(facts: Facts) -> pd.DataFrame:
+    """Return how the columns of exports differ from the collection before: `place, column, change, to, file`.
+
+    `change` is new, lost, renamed (so it looks: to the name `to`) or kind (from number, time or text to another: `to`
+    has both). Where a system's reader does not tell the columns of the files, they are those of the tables.
+    """
+    told = facts.get("headings", {})
+    tables = [one for one in facts.get("drift", []) if one["place"] not in told]
+    columns = ["place", "column", "change", "to", "file"]
+    found = [[one.get(name, "") for name in columns] for one in (*facts.get("changes", []), *tables)]
+    return pd.DataFrame(found, columns=columns)
+
+
+def _change(place: str, column: str, change: str, to: str, file: str) -> str:
+    become = {"renamed": f"looks renamed to {to}", "kind": f"is now of another kind ({to})"}.get(change, change)
+    return f"{place}: {column} {become}" + (f" in {file}" if file else "")
+
+
+def _arrived(facts: Facts) -> Found:
+    told = facts.get("arrived") or {"late": 0, "rows": 0, "days": []}
+    places = [f"{one[SOURCE]} {one['day']} {one['rows']:,}" for one in told["days"]]
+    return told["late"] / max(told["rows"], 1), places
 
 
 def _named(frame: pd.DataFrame, *columns: str) -> list[str]:
@@ -284,7 +314,7 @@ def _refused(facts: Facts) -> list[str]:
     return [f"{row['kind']} {row['values']:,}" for row in facts.get("refused", []) if row["rule"] != "split"]
 
 
-def _unclassified(facts: Facts) -> _Found:
+def _unclassified(facts: Facts) -> Found:
     told = facts["channels"]
     names = [f"{row['from'] or '?'} / {row['medium'] or '?'} {row['rows']:,}" for row in told["unclassified"]]
     return told["unclassified_rows"] / max(facts["tables"].get("events", {}).get("rows", 0), 1), names

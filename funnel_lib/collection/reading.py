@@ -7,20 +7,17 @@ can tell how to read them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
+from funnel_lib.collection import objects
 from funnel_lib.collection.dates import Order, is_untold, orders, told
 from funnel_lib.collection.delimited import delimited
 from funnel_lib.collection.encodings import first_character
 from funnel_lib.collection.files import Export, format_of, opened
 from funnel_lib.collection.grid import PAGE_ROWS, headed, paged
-from funnel_lib.collection.lines import lines
-from funnel_lib.collection.pages import Cells, Page, Record, Shape, Wanted
+from funnel_lib.collection.pages import Page, Record, Shape, Wanted
 from funnel_lib.collection.sheets import sheet
 from funnel_lib.collection.values import cell_text
 from funnel_lib.errors import DataError
@@ -68,7 +65,7 @@ def _pages(path: Path, export: Export, wanted: Wanted) -> Iterator[Page]:
     elif kind == "parquet":
         yield from _parquet(path, export, wanted)
     elif is_json_lines(path, export.source.encoding):
-        yield from _json_lines(path, export, wanted)
+        yield from objects.pages(path, export, wanted)
     else:
         _not_markup(path)
         yield from delimited(path, export, wanted)
@@ -82,72 +79,6 @@ def _not_markup(path: Path) -> None:
             "The file is a web page or XML, whatever its name says.", where=path, found=match[0].strip(),
             allowed="CSV, JSON lines, Excel or Parquet", do="Open it with a spreadsheet program and save it as .xlsx.",
         )  # fmt: skip
-
-
-# JSON lines.
-
-
-def _json_lines(path: Path, export: Export, wanted: Wanted) -> Iterator[Page]:
-    shape = Shape.of(list(wanted.names.values()), wanted, export.relative(path), ",")
-    seen: set[str] = set()
-    encoding = export.source.encoding or "utf-8-sig"
-    rows = (line for line in lines(path, encoding, universal=False) if line[2] or line[1].strip())
-    part = list(islice(rows, PAGE_ROWS))
-    while True:
-        page = shape.page([Record(line, None, text.strip(), rule) if rule else _object(line, text, wanted, seen)
-                           for line, text, rule in part])  # fmt: skip
-        part = list(islice(rows, PAGE_ROWS))
-        yield page
-        if not part:
-            break
-    if seen:
-        absent = frozenset(wanted.names) - wanted.keys
-        tops = {name: text if text in seen else text.split(".")[0] for name, text in wanted.names.items()}
-        replace(wanted, names=tops, optional=absent).require(sorted(seen), path)
-
-
-def _object(line: int, row: str, wanted: Wanted, seen: set[str]) -> Record:
-    """Return the wanted cells of one JSON object; the member names that it has go into `seen`."""
-    raw = row.strip()
-    broken = Record(line, None, raw, "broken_json")
-    try:
-        # Numbers stay as they are written: an id must not be rounded.
-        value = json.loads(raw, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        return broken
-    if not isinstance(value, dict):
-        return broken
-    seen.update(value)
-    members = {name: _member(value, name) for name in wanted.names.values()}
-    try:
-        if any(isinstance(member, dict | list) for member in members.values()):
-            # Within objects, numbers are numbers: they are handed on as JSON.
-            plain = json.loads(raw, parse_constant=lambda _: None)
-            members = {name: _member(plain, name) if isinstance(m, dict | list) else m for name, m in members.items()}
-        cells: Cells = [cell_text(members[name]) for name in wanted.names.values()]
-    except (ValueError, RecursionError):  # a number of thousands of digits, a thousand objects in one another
-        return broken
-    return Record(line, cells, raw) if all(cell is None or _is_text(cell) for cell in cells) else broken
-
-
-def _member(value: dict[str, object], name: str) -> object:
-    """Return `value[name]`; a dotted name looks into objects within objects."""
-    if name in value:
-        return value[name]
-    if "." not in name:
-        return None
-    found: object = value
-    for part in name.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 # Parquet.

@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from funnel_lib import config
+from funnel_lib.collection import quality
 from funnel_lib.collection.store import Store
 from funnel_lib.config import Workbook
 from funnel_lib.definition import Funnel
@@ -103,6 +104,11 @@ class Scope:
     def users(self) -> pd.DataFrame:
         """All people with their attributes (the whole table, not only the segment)."""
         return self.store.read("users")
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """What was checked of the whole data and found (see `quality.checks`)."""
+        return quality.checks(self.store, self.workbook)
 
     @property
     def split_group(self) -> tuple[str, str] | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from funnel_lib.collection.archives import members
+from funnel_lib.collection import compound
+from funnel_lib.collection.archives import members, names_in_zip
+from funnel_lib.collection.compound import MAGIC
+from funnel_lib.collection.extents import Extent, follow
 from funnel_lib.collection.pages import Record
 from funnel_lib.collection.values import cell_text
 from funnel_lib.errors import DataError, choices
@@ -17,8 +19,6 @@ LARGEST = 2 << 30
 """Bytes of XML that a spreadsheet may unpack to: it is read as a whole."""
 MOST_CELLS = 60_000_000
 """Cells between the first and the last that hold anything; they take memory even where they are empty."""
-_FAR = re.compile(rb"\br\s*=\s*[\"'](?:([A-Za-z]{2,12})([0-9]{1,30})|([A-Za-z]?)([0-9]{6,30}))[\"']")
-_OVERLAP = 64
 _Grid = list[list[Any]]
 
 
@@ -48,11 +48,7 @@ def sheet(path: Path, name: str | None) -> Iterator[Record]:
         grid = found.to_python(skip_empty_area=False)
         _fill(grid, found.merged_cell_ranges or [])
     except (CalamineError, OSError, ValueError) as error:
-        raise DataError(
-            "The spreadsheet cannot be read.", where=path, found=error,
-            allowed="an .xlsx or .xls file without a password",
-            do="Open it and save it again as .xlsx, or export it as CSV.",
-        ) from error  # fmt: skip
+        raise _unreadable(path, error) from error
     rows = [[cell_text(cell) for cell in row] for row in grid]
     while rows and not any(rows[-1]):
         rows.pop()
@@ -70,32 +66,45 @@ def _fill(grid: _Grid, merged: list[tuple[tuple[int, int], tuple[int, int]]]) ->
 
 def _bounded(path: Path) -> None:
     """Refuse what would not fit into memory, before it is read as a whole."""
-    if not zipfile.is_zipfile(path):
-        return
-    size = 0
+    try:
+        if zipfile.is_zipfile(path):
+            _bounded_parts(path)
+        elif path.stat().st_size > LARGEST:
+            raise _too_large(path, "", path.stat().st_size, (0, 0))
+        elif (data := path.read_bytes()).startswith(MAGIC):
+            _check(path, "a sheet", 0, compound.extent(data))
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+
+
+def _bounded_parts(path: Path) -> None:
+    size, binary = 0, any(name.endswith("workbook.bin") for name in names_in_zip(path))
     for name, stream in members(path):
-        last, rows, columns = b"", 0, 1
-        counted = name.endswith(".xml")  # a sheet may be called whatever the document says
-        while block := stream.read(1 << 20):
+        extent = follow(name, binary=binary)
+        block = b"-"
+        while block:
+            block = stream.read(1 << 20)
             size += len(block)
-            if counted:
-                rows, columns = _extent(last + block, rows, columns)
-                last = block[-_OVERLAP:]
-            if size > LARGEST or rows * columns > MOST_CELLS:
-                extent = f"{name} with {rows:,} rows and {columns:,} columns"
-                raise DataError(
-                    "The spreadsheet is too large.", where=path,
-                    found=extent if size <= LARGEST else f"{size:,} bytes",
-                    allowed=f"{MOST_CELLS:,} cells from the first to the last, {LARGEST:,} bytes unpacked",
-                    do="Delete what stands far below or beside the table, or export it as CSV.",
-                )  # fmt: skip
+            _check(path, name, size, extent(block))
 
 
-def _extent(text: bytes, rows: int, columns: int) -> tuple[int, int]:
-    """Return the largest row and column of cells so far; few sheets have cells beyond column Z."""
-    for wide, row, narrow, far in set(_FAR.findall(text)):
-        number = 0
-        for letter in (wide or narrow).upper():
-            number = number * 26 + letter - 64
-        rows, columns = max(rows, int(row or far)), max(columns, number)
-    return rows, columns
+def _check(path: Path, name: str, size: int, extent: Extent) -> None:
+    if size > LARGEST or extent[0] * extent[1] > MOST_CELLS:
+        raise _too_large(path, name, size, extent)
+
+
+def _too_large(path: Path, name: str, size: int, extent: Extent) -> DataError:
+    reach = f"{name} with {extent[0]:,} rows and {extent[1]:,} columns"
+    return DataError(
+        "The spreadsheet is too large.", where=path, found=reach if size <= LARGEST else f"{size:,} bytes",
+        allowed=f"{MOST_CELLS:,} cells from the first to the last, {LARGEST:,} bytes unpacked",
+        do="Delete what stands far below or beside the table, or export it as CSV.",
+    )  # fmt: skip
+
+
+def _unreadable(path: Path, error: object) -> DataError:
+    return DataError(
+        "The spreadsheet cannot be read.", where=path, found=error,
+        allowed="an .xlsx, .xlsb, .xls or .ods file without a password",
+        do="Open it and save it again as .xlsx, or export it as CSV.",
+    )  # fmt: skip

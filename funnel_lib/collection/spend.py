@@ -83,7 +83,10 @@ def _batch(page: Page, export: Export, platform: str) -> Batch:
     short = page.aside[RAW].str.contains(_TOTAL, regex=True).fillna(value=False).astype(bool)
     totals = int(total.sum() + short.sum()) + sum(page.merged.values())
     merged = {(page.file, "total_row"): totals} if totals else {}
-    return Batch("spend", kept, rejected(pd.concat([page.aside[~short], aside])), {page.file: page.read}, merged)
+    return Batch(
+        "spend", kept, rejected(pd.concat([page.aside[~short], aside])), {page.file: page.read}, merged,
+        columns={page.file: page.columns},
+    )  # fmt: skip
 
 
 def _empty(text: pd.Series[Any]) -> pd.Series[Any]:

@@ -13,10 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from funnel_lib.collection.batch import FILE, LINE, LONGEST_RAW, RAW, REASONS, balance, tally
+from funnel_lib.collection.batch import AT, FILE, LINE, LONGEST_RAW, RAW, REASONS, balance, happened, tally
+from funnel_lib.collection.headings import Headings
 from funnel_lib.collection.parts import Part, Written
 from funnel_lib.collection.values import mask
-from funnel_lib.schema import SOURCE
+from funnel_lib.schema import SOURCE, TS
 
 SEQ, ORIGIN, DERIVED, POS = "_seq", "_source", "_derived", "_pos"
 """Position of the row's file in reading order; the source's name; whether the row only follows from rows that
@@ -53,6 +54,7 @@ class Stage:
     remarks: dict[tuple[str, str, str], int] = field(default_factory=dict)
     unclassified: dict[tuple[str, str, str], int] = field(default_factory=dict)
     covered: list[pd.DataFrame] = field(default_factory=list)
+    headings: dict[str, dict[str, Headings]] = field(default_factory=dict)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def expect(self, source: str, files: Sequence[str]) -> None:
@@ -82,6 +84,8 @@ class Stage:
             self.remarks[name, file, rule] = self.remarks.get((name, file, rule), 0) + rows
         for pair, rows in batch.unclassified.items():
             self.unclassified[name, *pair] = self.unclassified.get((name, *pair), 0) + rows
+        for file, columns in batch.columns.items():  # the first page of a file tells them
+            self.headings.setdefault(f"{name}: {table}", {}).setdefault(file, columns)
         for part in batch.parts:
             self.parts.setdefault(part.table, []).append((source, part))
         aside = batch.aside()
@@ -100,13 +104,14 @@ class Stage:
         reason = rows["reason"].fillna(usual) if "reason" in rows else usual
         shown = [name for name in rows if not str(name).startswith("_") and name not in ("rule", "reason")]
         texts = [_shown(shown, row) for row in rows[shown].itertuples(index=False, name=None)]
-        self._quarantine(rows[[SEQ, LINE, "rule"]].assign(reason=reason.map(mask), **{RAW: texts}))
+        told = rows[[SEQ, LINE, "rule"]].assign(reason=reason.map(mask), **{RAW: texts})
+        self._quarantine(told.assign(**{AT: happened(rows)}))
 
     def _quarantine(self, rows: pd.DataFrame) -> None:
         files = pd.DataFrame.from_dict(self.files, orient="index", columns=[SOURCE, "file", "table"])
         known = files.loc[rows[SEQ]].reset_index(drop=True)
-        rest = rows[[LINE, "rule", "reason", RAW]].reset_index(drop=True)
-        self.aside.append(known.join(rest.rename(columns={LINE: "line", RAW: "raw"})))
+        rest = rows[[LINE, "rule", "reason", RAW, AT]].reset_index(drop=True)
+        self.aside.append(known.join(rest.rename(columns={LINE: "line", RAW: "raw", AT: TS})))
 
     def merge(self, rows: pd.DataFrame) -> None:
         """Count rows (SEQ, `rule`) that went into others."""
@@ -181,8 +186,9 @@ class Stage:
     def quarantine(self) -> pd.DataFrame:
         """Return all rows set aside, with the table that they were for, sorted by file and line."""
         columns = [SOURCE, "file", "table", "line", "rule", "reason", "raw"]
-        rows = pd.concat(self.aside, ignore_index=True) if self.aside else pd.DataFrame(columns=columns)
-        typed = rows[columns].astype({**dict.fromkeys(columns, "str"), "line": "int64"})
+        rows = pd.concat(self.aside, ignore_index=True) if self.aside else pd.DataFrame(columns=[*columns, TS])
+        kinds = {**dict.fromkeys(columns, "str"), "line": "int64", TS: "datetime64[us, UTC]"}
+        typed = rows[[*columns, TS]].astype(kinds)
         return typed.sort_values([SOURCE, "file", "line", "rule"], kind="stable", ignore_index=True)
 
     def tally(self) -> pd.DataFrame:

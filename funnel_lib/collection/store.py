@@ -91,8 +91,10 @@ class Store:
         `channels` (version of the rules, own_rules, unclassified_rows and the largest groups of them), `hashed`
         (whether there are addresses or numbers), `key` (own, or demo: the secret key that they are hashed with),
         `schema` and `schema_before` (source and table -> columns, now and in the collection before), `drift` (place,
-        column, change: new, lost), `collected` (a hash of all that the tables follow from), `state` (the same; None
-        where not all of it lies in files).
+        column, change: new, lost), `headings` (source and table -> the files by the columns that they have themselves),
+        `changes` (how those of new files differ: see `headings.changes`), `arrived` (rows that came in since the
+        collection before, the late ones among them, and these by source and day), `collected` (a hash of all that the
+        tables follow from), `state` (the same; None where not all of it lies in files).
 
         Raises
         ------

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conditions import columns
 from funnel_lib.conversion.journeys import Journeys, UnmatchedStep, journeys
+from funnel_lib.conversion.keeping.shelves import Shelf
 from funnel_lib.conversion.keeping.stored import key_of, remembered
 from funnel_lib.conversion.snapshots import snapshot_journeys
+from funnel_lib.definition import Funnel
 from funnel_lib.errors import ConfigError, DataError
-from funnel_lib.schema import EVENT, PROPERTIES, TS, USER_ID
+from funnel_lib.schema import EVENT, PROPERTIES, SOURCE, TS, USER_ID
 from funnel_lib.segmentation.rules import attach
 
 
-def cohort(scope: Scope) -> Journeys:
+def cohort(scope: Scope, *, attributes: bool = True) -> Journeys:
     """Return the journeys of a scope's period and segment, with user attributes and every split as columns.
+
+    Without `attributes` there are only the splits, which are kept: of many people, attributes take most of the time.
 
     Where a split divides by something that events tell, it is the value at the unit's *first* entry in the
     period: what came later may depend on the outcome, and so would the groups.
@@ -36,8 +43,26 @@ def cohort(scope: Scope) -> Journeys:
             do="Choose another period, or collect the exports that are missing.",
         )  # fmt: skip
     events = scope.events if scope.events.exists() else None
-    split = attach(found.frame, scope.users, scope.workbook, events)
+    split = attach(found.frame, scope.users, scope.workbook, events) if attributes else _divided(found, scope, events)
     return _segment(replace(found, frame=split), scope)
+
+
+def active(scope: Scope) -> Journeys:
+    """Return who took which step inside a scope's period, whenever they entered and in whatever order.
+
+    For the activity view: `counts()` of the result are the people with the step's event in these days. Times, windows
+    and exclusions play no part. Not for snapshots, which know no single events.
+
+    Raises
+    ------
+    DataError, ConfigError : as `cohort`.
+    """
+    plain = [replace(step, optional=False, within=None) for step in scope.funnel.steps]
+    funnel = Funnel(plain, unit=scope.funnel.unit, open=True)
+    last = scope.period.end - timedelta(microseconds=1)
+    as_of = last if scope.as_of is None else min(scope.as_of, last)
+    workbook = scope.workbook.model_copy(update={"funnel": funnel})
+    return cohort(replace(scope, workbook=workbook, as_of=as_of), attributes=False)
 
 
 def cohort_before(scope: Scope) -> Journeys | None:
@@ -48,6 +73,26 @@ def cohort_before(scope: Scope) -> Journeys | None:
         return cohort(scope.previous)
     except DataError:
         return None
+
+
+def _divided(found: Journeys, scope: Scope, events: Path | None) -> pd.DataFrame:
+    """Return the journeys with every split, worked out once for the same journeys, users and splits."""
+    book = scope.workbook
+    if not book.segments:
+        return found.frame
+
+    def made() -> dict[str, pd.DataFrame]:
+        whole = attach(found.frame, scope.store.read("users", [USER_ID, *_wanted(scope)]), book, events)
+        return {"splits": whole[[*book.segments]]}
+
+    shelf, tables = Shelf.of(scope), scope.store.facts()["tables"]
+    if shelf is None or scope.funnel.snapshot:
+        splits = made()["splits"]
+    else:
+        mapped = {name: (one.columns, one.constants) for name, one in book.sources.items()}
+        asked = {"users": tables.get("users", {}).get("sha256"), "segments": book.segments, "mapped": mapped}
+        splits = shelf.tables(scope.funnel, made, period=scope.period, as_of=scope.as_of, **asked)["splits"]
+    return found.frame.assign(**{str(name): splits[name].array for name in splits})
 
 
 def _segment(everybody: Journeys, scope: Scope) -> Journeys:
@@ -99,12 +144,20 @@ def _counted(scope: Scope) -> Journeys:
 
 def _from_snapshot(scope: Scope) -> Journeys:
     table = scope.funnel.snapshot
-    rows = scope.users if table == "users" else scope.store.read("deals")
+    rows = scope.users if table == "users" else _told_apart(scope.store.read("deals"))
     missing = [name for name in _asked(scope) if name not in rows and name in scope.users]
     if USER_ID in rows and missing:
         rows = rows.join(scope.users.set_index(USER_ID)[missing], on=USER_ID)
     by = [name for name in _asked(scope) if name in rows and name != scope.funnel.unit]
     return snapshot_journeys(rows, scope.funnel, by=by, period=scope.period, as_of=scope.as_of)
+
+
+def _told_apart(deals: pd.DataFrame) -> pd.DataFrame:
+    """Return the deals with ids of their own: one that two systems have given gets its source in front."""
+    twice = deals["record_id"].duplicated(keep=False)
+    if not twice.any() or SOURCE not in deals:
+        return deals
+    return deals.assign(record_id=deals["record_id"].mask(twice, deals[SOURCE] + "/" + deals["record_id"]))
 
 
 def _asked(scope: Scope) -> list[str]:
@@ -116,8 +169,19 @@ def _asked(scope: Scope) -> list[str]:
     return list(names)
 
 
+def _wanted(scope: Scope) -> list[str]:
+    """Return what the splits ask for and users tell."""
+    return [name for name in _asked(scope) if name in _user_columns(scope) and name != USER_ID]
+
+
+def _user_columns(scope: Scope) -> list[str]:
+    path = scope.store.path("users")
+    return pq.read_schema(path).names if path.is_file() else list(map(str, scope.users))
+
+
 def _told_by_events(scope: Scope) -> list[str]:
     """Return what the splits ask for and users do not tell, but events do (as a column or a property)."""
     held = set(pq.read_schema(scope.events).names) if scope.events.exists() else set()
-    asked = [name for name in _asked(scope) if name not in scope.users and name not in (scope.funnel.unit, EVENT, TS)]
+    users = _user_columns(scope)
+    asked = [name for name in _asked(scope) if name not in users and name not in (scope.funnel.unit, EVENT, TS)]
     return [name for name in asked if name in held or PROPERTIES in held]

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -163,11 +164,19 @@ class Journeys:
 
     def _named(self, by: str) -> tuple[list[str], npt.NDArray[np.int64]]:
         """Return the texts of a column's values and each unit's place among them."""
-        codes, values = pd.factorize(self.frame[by])
-        texts = [str(value) for value in values]
-        names = sorted({*texts, UNKNOWN} if (codes < 0).any() else set(texts))
-        place = {name: index for index, name in enumerate(names)}
-        return names, np.array([*(place[text] for text in texts), place.get(UNKNOWN, 0)], dtype=np.int64)[codes]
+        if by not in self._divided:
+            codes, values = pd.factorize(self.frame[by])
+            texts = [str(value) for value in values]
+            names = sorted({*texts, UNKNOWN} if (codes < 0).any() else set(texts))
+            place = {name: index for index, name in enumerate(names)}
+            places = np.array([*(place[text] for text in texts), place.get(UNKNOWN, 0)], dtype=np.int64)
+            self._divided[by] = names, places[codes]
+        return self._divided[by]
+
+    @cached_property
+    def _divided(self) -> dict[str, tuple[list[str], npt.NDArray[np.int64]]]:
+        """The groups by column that were asked for: every table of a report divides by the same few."""
+        return {}
 
     @property
     def closed_until(self) -> datetime | None:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.journeys import Journeys, UnmatchedStep, journeys, previous_steps
+from funnel_lib.conversion.keeping.shelves import Shelf
 from funnel_lib.conversion.rates import closed_only, differences, with_rates
 from funnel_lib.conversion.variants import BASE, Variant, Variations, variants
 from funnel_lib.definition import Funnel
@@ -104,6 +105,7 @@ def sensitivity(
     period: Period | None = None,
     as_of: datetime | None = None,
     rules: Rules = _RULES,
+    shelf: Shelf | None = None,
     **varied: Unpack[Variations],
 ) -> Sensitivity:
     """Return the funnel under other definitions, one change at a time, and what does not hang on them.
@@ -123,6 +125,7 @@ def sensitivity(
     events, funnel, period, as_of : as in `journeys`.
     by : column to rank groups by (its value at the unit's first entry).
     rules : level, least numbers, and whether only closed windows count (under each variant those of its own window).
+    shelf : where the counts are kept, so that the same question is answered at once; None: nowhere.
     varied : see `Variations`.
 
     Raises
@@ -136,6 +139,24 @@ def sensitivity(
             allowed="a funnel of events", do="Use the raw events, where there are any.",
         )  # fmt: skip
     counted, refused = variants(Variant(BASE, "", "", funnel), varied)
+
+    def made() -> dict[str, pd.DataFrame]:
+        return _tables(events, counted, by, period, as_of, rules)
+
+    told = {"by": by, "period": period, "as_of": as_of, "rules": rules, "variants": _identified(counted)}
+    tables = made() if shelf is None else shelf.tables(funnel, made, **told)
+    frame, grouped = tables["frame"], tables.get("groups")
+    return Sensitivity(frame, grouped, tuple(counted), _conclude(frame, grouped, funnel, rules), refused)
+
+
+def _identified(counted: list[Variant]) -> list[tuple[str, str, str, str]]:
+    return [(one.name, one.changed, one.value, one.funnel.fingerprint) for one in counted]
+
+
+def _tables(
+    events: Any, counted: list[Variant], by: str | None, period: Period | None, as_of: datetime | None, rules: Rules
+) -> dict[str, pd.DataFrame]:
+    """Count each variant; return `frame` and, with `by`, `groups`."""
     tables, groups, first = [], [], None
     for variant in counted:
         found = _counted(events, variant, by, period, as_of)
@@ -144,9 +165,8 @@ def sensitivity(
         tables.append(_with_difference(_table(variant, seen, rules), seen, first, variant, rules))
         if by is not None:
             groups.append(_by_group(variant, seen, rules))
-    frame = pd.concat(tables, ignore_index=True)
-    grouped = pd.concat(groups, ignore_index=True) if groups else None
-    return Sensitivity(frame, grouped, tuple(counted), _conclude(frame, grouped, funnel, rules), refused)
+    told = {"frame": pd.concat(tables, ignore_index=True)}
+    return told | ({"groups": pd.concat(groups, ignore_index=True)} if groups else {})
 
 
 def _counted(events: Any, variant: Variant, by: str | None, period: Period | None, as_of: datetime | None) -> Journeys:

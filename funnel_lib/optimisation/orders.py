@@ -51,7 +51,8 @@ def order_value(people: pd.DataFrame, workbook: Workbook, events: Path) -> Order
 
     Returns
     -------
-    OrderValue; `reason` is ``no_value`` where the workbook names none, ``too_few`` below its smallest number.
+    OrderValue; `reason` is ``no_value`` where the workbook names none, ``other_currency`` where all orders are in
+    another one, ``too_few`` below its smallest number.
     """
     value = workbook.value
     if value.event is None:
@@ -67,7 +68,8 @@ def order_value(people: pd.DataFrame, workbook: Workbook, events: Path) -> Order
     amounts = first.loc[ours, AMOUNT]
     count, other = len(amounts), int((~ours).sum())
     if count < max(workbook.rules.min_events, 2):
-        return OrderValue(NAN, NAN, NAN, count, value.margin, "event", other, "too_few")
+        reason = "other_currency" if other and not count else "too_few"
+        return OrderValue(NAN, NAN, NAN, count, value.margin, "event", other, reason)
     from scipy.stats import t
 
     half = float(t.ppf(0.5 + workbook.rules.level / 2, count - 1) * amounts.std() / math.sqrt(count))

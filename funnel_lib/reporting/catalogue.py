@@ -62,7 +62,8 @@ def messages(folder: Path = LIBRARY) -> list[Message]:
     """Return all sentences said below `folder`, ordered by place; each once.
 
     In modules that import `Say` these are the first arguments of `say(...)` and `say.text(...)` and the two
-    texts of `say.plural(n, ...)`; in templates the first arguments of `_(...)`.
+    texts of `say.plural(n, ...)`; in those that mark sentences with a `_` of their own, and in templates, the first
+    arguments of `_(...)`.
 
     Raises
     ------
@@ -149,7 +150,8 @@ def _form_faults(message: Message, entry: Entry) -> Iterator[str]:
 def _said(file: Path, folder: Path) -> Iterator[Message]:
     nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
-    for node in nodes if "Say" in imported else []:
+    marks = any(isinstance(node, ast.FunctionDef) and node.name == "_" for node in nodes)
+    for node in nodes if "Say" in imported or marks else []:
         if not isinstance(node, ast.Call):
             continue
         kind = _kind(node.func)

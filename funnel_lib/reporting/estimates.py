@@ -8,6 +8,7 @@ Fractions inside, percent only on display.
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
@@ -73,7 +74,12 @@ class Share(Value):
 
 @dataclass(frozen=True)
 class Points(Estimate):
-    """A difference of two fractions in percentage points; unsigned where the sentence says the direction."""
+    """A difference of two fractions in percentage points; unsigned where the sentence says the direction.
+
+    A `score` is one of a hundred points, such as promoters less detractors.
+
+    One digit more where all of it is below a point and a part would be written as zero.
+    """
 
     value: float
     low: float | None = None
@@ -81,13 +87,15 @@ class Points(Estimate):
     _: KW_ONLY
     signed: bool = True
     digits: int = 1
-    unit: Literal["points", "pp", ""] = "points"
+    unit: Literal["points", "pp", "score", ""] = "points"
     level: float = 0.95
     say_level: bool = False
 
     def write(self, number: float, language: Language) -> str:
         """Return the number of points, without unit."""
-        return decimal(number * 100, language, self.digits, signed=self.signed)
+        ends = [abs(end) * 100 for end in (self.value, *(super().ends() or ())) if end]
+        small = bool(ends) and max(ends) < 1 and round(min(ends), self.digits) == 0
+        return decimal(number * 100, language, self.digits + small, signed=self.signed)
 
     def short(self, language: Language) -> str:
         """Return the difference with its unit."""
@@ -105,6 +113,11 @@ class Points(Estimate):
         """Return the difference as a fraction, with its sign whatever is written."""
         found = super().numbers()
         return found if "low" not in found else found | {"low": self.low, "high": self.high}
+
+
+def plain_points(value: float, low: float, high: float) -> Points:
+    """Return a difference for a column whose heading says the unit."""
+    return Points(value, low, high, unit="")
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,7 @@ class Money(Estimate):
 
 @dataclass(frozen=True)
 class Days(Estimate):
-    """A length of time given in days; below one day in hours, below one hour in minutes."""
+    """A length of time given in days; below that in hours, minutes or seconds: the unit that says most."""
 
     value: float
     low: float | None = None
@@ -190,12 +203,16 @@ class Days(Estimate):
         size = abs(self.value)
         if size >= 1 or not size:
             return 1, "days"
-        return (24, "hours") if size * 24 >= 1 else (1440, "minutes")
+        if size * 24 >= 1:
+            return 24, "hours"
+        # Below two minutes, whole minutes would be too coarse.
+        return (1440, "minutes") if size * 1440 >= 2 else (86_400, "seconds")
 
     def write(self, number: float, language: Language) -> str:
         """Return the number of the unit that fits the value."""
         times, unit = self._unit()
-        whole = unit == "minutes" or (float(self.value).is_integer() and self.ends() is None)
+        exact = math.isclose(self.value * times, round(self.value * times), abs_tol=1e-6)
+        whole = unit in ("minutes", "seconds") or (exact and self.ends() is None)
         return decimal(number * times, language, (0 if whole else 1) if self.digits is None else self.digits)
 
     def short(self, language: Language) -> str:
@@ -203,7 +220,7 @@ class Days(Estimate):
         if missing(self.value):
             return NOTHING
         number, unit = self.write(self.value, language), self._unit()[1]
-        return number + WORDS[language]["day" if (number, unit) == ("1", "days") else unit]
+        return number + WORDS[language][unit.removesuffix("s") if number == "1" else unit]
 
 
 @dataclass(frozen=True)

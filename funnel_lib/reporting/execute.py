@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Any, Literal, cast
 
 from funnel_lib.errors import ConfigError, DataError, FunnelError, NothingToDo
-from funnel_lib.reporting import kernels, pages, render, spreadsheet
+from funnel_lib.reporting import kernels, pages, printing, render, spreadsheet
 from funnel_lib.reporting.blocks import MIME
 from funnel_lib.reporting.manifest import Manifest
 from funnel_lib.reporting.plan import Job
@@ -37,10 +37,17 @@ OURS = {kind.__name__ for kind in (FunnelError, ConfigError, DataError, NothingT
 
 @dataclass(frozen=True)
 class Limits:
-    """How many seconds one cell of a notebook, and one whole report, may take."""
+    """What making a report may take.
+
+    Parameters
+    ----------
+    cell, report : seconds for one cell of a notebook, and for one whole report.
+    memory : bytes for the data of one report; None for as many as there are. Heeded on Linux.
+    """
 
     cell: int = 600
     report: int = 1800
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Order:
     manifest : what the report is made from.
     fork : whether its kernel is forked.
     before : the report that stands at its place; a number that moves by more than the share `tolerance` is listed.
+    paper : whether it is printed, too.
     """
 
     job: Job
@@ -71,6 +79,7 @@ class Order:
     limits: Limits = field(default_factory=Limits)
     before: Published | None = None
     tolerance: float = 0.0
+    paper: bool = False
 
     @property
     def log(self) -> Path:
@@ -89,6 +98,7 @@ class Outcome:
     outputs : the names of the files in the order's folder.
     restates : published numbers that have moved (see `restating.restated`).
     slowest : the cells that took longest, as number and seconds.
+    unprinted : why a good report was not printed although it was asked for.
     """
 
     status: Status
@@ -98,6 +108,7 @@ class Outcome:
     outputs: tuple[str, ...] = ()
     restates: tuple[Restated, ...] = ()
     slowest: tuple[Mapping[str, float], ...] = ()
+    unprinted: str = ""
 
 
 def make_all(
@@ -140,11 +151,11 @@ def make(order: Order) -> Outcome:
     begun = monotonic()
     try:
         notebook = run_notebook(order)
-        outputs, restates = write(order, notebook)
+        outputs, restates, unprinted = write(order, notebook)
     except Exception as error:  # noqa: BLE001 - one failing report must not stop the others
         status: Status = "no data" if _name(error) == DataError.__name__ else "failed"
         return Outcome(status, monotonic() - begun, explain(error, order.root, order.limits))
-    return Outcome("ok", monotonic() - begun, None, headline(notebook), outputs, restates, slowest(notebook))
+    return Outcome("ok", monotonic() - begun, None, headline(notebook), outputs, restates, slowest(notebook), unprinted)
 
 
 def run_notebook(order: Order) -> Any:
@@ -209,8 +220,10 @@ def explain(error: BaseException, root: Path, limits: Limits) -> str:
         text = "The notebook's kernel died; it may have run out of memory."
     elif name == "CellTimeoutError":
         text = f"A cell of the notebook ran longer than {limits.cell} seconds."
-    elif name == "MemoryError":
+    elif name.endswith(("MemoryError", "OutOfMemoryException")):  # Python's, numpy's, Arrow's; DuckDB's
         text = "The notebook ran out of memory."
+        if limits.memory is not None:
+            text = f"The notebook ran out of memory (limit {limits.memory / 10**9:g} GB)."
     elif name not in OURS:
         text = f"{name}: {text}"
     for folder, short in ((str(root), ""), (sys.prefix, ""), (str(Path.home()), "~/")):
@@ -227,6 +240,7 @@ def _send(order: Order, connection: Connection) -> None:
     with order.log.open("wb") as log:  # what libraries write past Python is no output of the command
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+    kernels.bound_memory(order.limits.memory)
     connection.send(make(order))
     connection.close()
 
@@ -252,10 +266,11 @@ def _ended(connection: Connection, process: BaseProcess, seconds: float) -> Outc
     return Outcome("failed", float(seconds), f"The report took longer than {seconds} seconds and was ended.")
 
 
-def write(order: Order, notebook: Any) -> tuple[tuple[str, ...], tuple[Restated, ...]]:
+def write(order: Order, notebook: Any) -> tuple[tuple[str, ...], tuple[Restated, ...], str]:
     """Write page, numbers, tables and notebook into the order's folder and check them.
 
-    Returns their names and which published numbers have moved; the page and the notebook list these, too.
+    Returns their names, which published numbers have moved (the page and the notebook list these, too), and why it was
+    not printed where it was to be. What is printed of the report and lies in the folder already is kept and offered.
     """
     import nbformat
 
@@ -269,7 +284,6 @@ def write(order: Order, notebook: Any) -> tuple[tuple[str, ...], tuple[Restated,
     tables = {re.sub(r"[^A-Za-z0-9_-]+", "-", name): text for name, text in render.tables(notebook).items()}
     note = pages.footer(order.job.language, order.start, order.manifest["code"])
     facts = pages.finished(order.page, stem=stem, tables=tables, source=pages.source_text(order.manifest), footer=note)
-    (folder / f"{stem}.html").write_text(render.page(notebook, facts), encoding="utf-8")
     numbers = json.dumps(render.metrics(notebook), ensure_ascii=False, indent=1, sort_keys=True)
     (folder / f"{stem}.metrics.json").write_text(numbers + "\n", encoding="utf-8")
     for name, text in tables.items():
@@ -278,8 +292,29 @@ def write(order: Order, notebook: Any) -> tuple[tuple[str, ...], tuple[Restated,
         spreadsheet.write_xlsx(folder / f"{stem}.xlsx", tables, pages.about(facts, order.manifest))
     notebook.metadata.get("papermill", {}).update(input_path=order.job.notebook.name, output_path=f"{stem}.ipynb")
     (folder / f"{stem}.ipynb").write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")  # type: ignore[no-untyped-call]
+    unprinted = _write_page(order, notebook, facts)
     _check(folder, stem)
-    return tuple(sorted(path.name for path in folder.iterdir())), tuple(moved)
+    return tuple(sorted(path.name for path in folder.iterdir())), tuple(moved), unprinted
+
+
+def _write_page(order: Order, notebook: Any, facts: PageFacts) -> str:
+    """Write the page, which offers what is printed of it, and print it; return why that could not be done."""
+    page = order.folder / f"{order.job.stem}.html"
+
+    def offering(kinds: Collection[str]) -> None:
+        offered = pages.with_paper(facts, order.job.stem, kinds)
+        page.write_text(render.page(notebook, offered), encoding="utf-8")
+
+    offering(printing.KINDS if order.paper else printing.kinds_beside(page))
+    if not order.paper:
+        return ""
+    try:
+        printing.printed(page, made=order.start)
+    except FunnelError as error:  # the report is good all the same
+        printing.remove(page)
+        offering(())
+        return str(error)
+    return ""
 
 
 def _check(folder: Path, stem: str) -> None:

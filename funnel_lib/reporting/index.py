@@ -15,6 +15,7 @@ from funnel_lib.reporting.failures import Failure, failure
 from funnel_lib.reporting.markup import LANGUAGES, document, script
 from funnel_lib.reporting.parts import Fact, Link
 from funnel_lib.reporting.render import PageFacts
+from funnel_lib.reporting.upkeep import durable
 from funnel_lib.reporting.wording import Count, Day, Say, Sentence, Text
 
 Status = Literal["ok", "provisional", "failed", "no data", "too_few"]
@@ -89,7 +90,7 @@ def write_index(entries: Iterable[Entry], folder: Path, workbook: Workbook) -> l
     for language, name in names.items():
         file, partial = folder / name, folder / f".{name}.partial"
         partial.write_text(catalogue_page(listed, workbook, language), encoding="utf-8")
-        partial.replace(file)
+        durable.renamed(partial, file)
         written.append(file)
     return written
 

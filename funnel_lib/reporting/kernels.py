@@ -39,6 +39,7 @@ SETTINGS = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONHASHSEED": "0",
     "JUPYTER_PLATFORM_DIRS": "1",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the debugger, which a kernel always loads, writes a warning
 }
 
 
@@ -109,6 +110,23 @@ def end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended just before
         os._exit(1)
+
+
+def bound_memory(size: int | None) -> None:
+    """Let this process, and those that it starts, take `size` bytes more than it has now; as many as it likes for None.
+
+    Who asks for more gets a MemoryError. What they ask for as data is counted, not the files that they map. Only
+    Linux can do so; elsewhere nothing happens.
+    """
+    if size is None or sys.platform != "linux":
+        return
+    import resource
+
+    told = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    has = int(told.partition("VmData:")[2].split()[0]) * 1024
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = has + size
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 class Waiting:

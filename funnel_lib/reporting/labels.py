@@ -79,6 +79,10 @@ class Day(Value):
             return self.day.isoformat()
         return format_date(self.day, format=PATTERNS[language][self.style], locale=LOCALES[language])
 
+    def html(self, language: Language, form: Form = "full") -> Markup:  # noqa: ARG002 - has one form
+        """Return the day, which does not break."""
+        return unbroken(self.short(language))
+
 
 @dataclass(frozen=True)
 class Span(Value):

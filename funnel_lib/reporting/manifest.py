@@ -132,13 +132,18 @@ def describe(job: Job, origin: Origin, facts: Mapping[str, Any], *, key: str, as
     }  # fmt: skip
 
 
-def completed(described: Manifest, outcome: Mapping[str, Any], start: datetime, outputs: Iterable[Path]) -> Manifest:
+def outputs(files: Iterable[Path]) -> list[dict[str, str | int]]:
+    """Return what a manifest says of a report's files: name, hash and size."""
+    return [{"path": p.name, "sha256": _sha256(p), "bytes": p.stat().st_size} for p in files]
+
+
+def completed(described: Manifest, outcome: Mapping[str, Any], start: datetime, files: Iterable[Path]) -> Manifest:
     """Return the manifest of a report that was made or failed.
 
     `outcome` has its `status`, `reason`, `headline` and `seconds`, and for one that was made also its `slowest` cells
-    and what it `restates`; `start` is when the run began; `outputs` are the report's files, all in one folder.
+    and what it `restates`; `start` is when the run began; `files` are the report's, all in one folder.
     """
-    files = [{"path": p.name, "sha256": _sha256(p), "bytes": p.stat().st_size} for p in outputs]
+    made = outputs(files)
     timing = {
         "start": start.isoformat(timespec="seconds"), "seconds": round(outcome["seconds"], 3),
         "slowest_cells": list(outcome.get("slowest", ())),
@@ -151,8 +156,8 @@ def completed(described: Manifest, outcome: Mapping[str, Any], start: datetime, 
         "headline": outcome["headline"],
         "timing": timing,
         "restates": list(outcome.get("restates", ())),
-        "outputs": files,
-        "metrics_sha256": next((file["sha256"] for file in files if str(file["path"]).endswith(".metrics.json")), None),
+        "outputs": made,
+        "metrics_sha256": next((file["sha256"] for file in made if str(file["path"]).endswith(".metrics.json")), None),
     }
 
 

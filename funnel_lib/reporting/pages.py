@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -108,7 +108,7 @@ def page_facts(job: Job, shelf: Shelf, through: date | None) -> PageFacts:
 def finished(facts: PageFacts, *, stem: str, tables: Iterable[str], source: str, footer: str) -> PageFacts:
     """Return the facts of a page that was made, with its downloads; `source` is its manifest as JSON text."""
     say = Say(facts.language)
-    named = [Download(say("Table {name}", name=name), f"{stem}.{name}.csv", "CSV") for name in tables]
+    named = [Download(name, f"{stem}.{name}.csv", single=True) for name in tables]
     whole = [Download(say("All tables"), f"{stem}.xlsx", "Excel")] if named else []
     rest = [
         Download(say("All numbers"), f"{stem}.metrics.json", "JSON"),
@@ -116,6 +116,17 @@ def finished(facts: PageFacts, *, stem: str, tables: Iterable[str], source: str,
         Download(say("What the report was made from"), f"{stem}.manifest.json", "JSON"),
     ]
     return replace(facts, downloads=[*whole, *named, *rest], manifest=source, footer=footer)
+
+
+def with_paper(facts: PageFacts, stem: str, printed: Collection[str]) -> PageFacts:
+    """Return the facts of a page that also offers what is printed of it: those of `printing.KINDS` named."""
+    say = Say(facts.language)
+    offered = {
+        "pdf": Download(say("The report on paper"), f"{stem}.pdf", "PDF"),
+        "summary.png": Download(say("The summary as a picture"), f"{stem}.summary.png", "PNG"),
+    }
+    shown = [download for kind, download in offered.items() if kind in printed]
+    return replace(facts, downloads=[*shown, *facts.downloads])
 
 
 def footer(language: Language, start: datetime, code: Mapping[str, Any]) -> str:

@@ -43,11 +43,12 @@ class Link:
 
 @dataclass(frozen=True)
 class Download:
-    """A file beside the report: title, its name on paper, what is in it."""
+    """A file beside the report: title, its name on paper, what is in it; a `single` table is listed further down."""
 
     title: Text
     href: str
     note: Text = ""
+    single: bool = False
 
     @property
     def file(self) -> str:

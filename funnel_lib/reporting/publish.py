@@ -35,6 +35,7 @@ from funnel_lib.reporting.index import Entry
 from funnel_lib.reporting.manifest import Manifest, Origin, State
 from funnel_lib.reporting.parts import Link
 from funnel_lib.reporting.plan import NOTEBOOKS, Job, days_of
+from funnel_lib.reporting.upkeep import durable
 from funnel_lib.reporting.upkeep.restating import Published
 from funnel_lib.reporting.upkeep.slices import Slices, settled_at, table_hashes
 from funnel_lib.reporting.wording import Say
@@ -56,6 +57,7 @@ class Desk:
     grade, checks : quality grade of the data and what was checked, once it was judged.
     trigger : what started the run.
     limits : how long a report may take.
+    paper : whether reports are printed, too.
     """
 
     workbook: Workbook
@@ -68,6 +70,7 @@ class Desk:
     checks: tuple[Mapping[str, Any], ...] = ()
     trigger: str = "manual"
     limits: Limits = field(default_factory=Limits)
+    paper: bool = False
 
     @classmethod
     def open(cls, workbook: Workbook, *, as_of: datetime | None, start: datetime) -> Desk:
@@ -176,6 +179,7 @@ class Desk:
         return Order(
             job, self.workbook.root, self._file, self._as_of(job), self.start, folder, private, page,
             self.described(job), kernels.can_fork(), self.limits, before, self.workbook.rules.restated,
+            self.paper,
         )  # fmt: skip
 
     @property
@@ -229,7 +233,7 @@ class Desk:
         before = manifest.read(target / f"{stem}.manifest.json")
         gone = {str(output["path"]) for output in before["outputs"]} - set(outcome.outputs) if before else set()
         names = [*outcome.outputs, f"{stem}.manifest.json"]  # the manifest last: it vouches for the others
-        printed = {f"{stem}.{kind}" for kind in printing.KINDS}  # of the report before
+        printed = {f"{stem}.{kind}" for kind in printing.KINDS} - set(outcome.outputs)  # of the report before
         self._place(order, names, {*gone, *printed, f"{stem}.failed.html", f"{stem}.failed.json"})
         for place in self.evidence(order.job):
             place.unlink(missing_ok=True)
@@ -254,7 +258,7 @@ class Desk:
         told = {"folder": order.job.folder, "files": list(names), "gone": sorted(gone)}
         (order.folder / PLACE).write_text(json.dumps(told), encoding="utf-8")
         ready = self.folder / f"{READY}{order.folder.parent.name.removeprefix(MAKING)}-{order.folder.name}"
-        order.folder.rename(ready)  # from here on it is published
+        durable.renamed(order.folder, ready)  # from here on it is published
         self._move(ready)
 
     def _move(self, ready: Path) -> None:
@@ -270,6 +274,7 @@ class Desk:
                 (ready / name).replace(target / name)
         for name in told["gone"]:
             (target / name).unlink(missing_ok=True)
+        durable.names(target)
         shutil.rmtree(ready)
 
     def evidence(self, job: Job) -> tuple[Path, Path]:

@@ -135,8 +135,22 @@ def failure(facts: PageFacts, reason: Sequence[str], last_good: Link | None = No
 def _exporter() -> Any:
     """Return nbconvert's exporter with the template of a page; setting it up costs more than a page does."""
     from nbconvert.exporters.html import HTMLExporter
+    from nbconvert.exporters.templateexporter import TemplateExporter
+    from nbconvert.filters import Highlight2HTML
+    from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 
-    return cast(Any, HTMLExporter)(
+    class Plain(HTMLExporter):
+        """Leaves what the template gave as it is: nbconvert would parse it all to mend cells of its own templates."""
+
+        def from_notebook_node(self, nb: Any, resources: Any = None, **options: Any) -> Any:
+            told = cast(Any, self)
+            told.register_filter("highlight_code", cast(Any, Highlight2HTML)(parent=self))
+            told.register_filter(
+                "filter_data_type", cast(Any, WidgetsDataTypeFilter)(notebook_metadata=told._nb_metadata, parent=self)
+            )
+            return TemplateExporter.from_notebook_node(self, nb, resources, **options)
+
+    return cast(Any, Plain)(
         template_name="funnel", extra_template_basedirs=[str(FOLDER)], exclude_input=True,
         exclude_input_prompt=True, exclude_output_prompt=True,
     )  # fmt: skip

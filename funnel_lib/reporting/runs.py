@@ -18,7 +18,7 @@ from funnel_lib.reporting.execute import Limits, Order, Outcome
 from funnel_lib.reporting.plan import Job, plan, span
 from funnel_lib.reporting.publish import Desk
 from funnel_lib.reporting.upkeep import pruning, spreading, standing
-from funnel_lib.reporting.upkeep.locking import cannot_write, locked
+from funnel_lib.reporting.upkeep.locking import locked, stopped
 from funnel_lib.reporting.upkeep.pruning import Rule
 from funnel_lib.reporting.upkeep.standing import Standing
 
@@ -48,23 +48,31 @@ class Means:
     limits : how long a report may take.
     keep_going : whether the run goes on after a report has failed.
     trigger : what started the run, for the manifests.
+    paper : whether reports are printed to PDF, too, and their summaries drawn; a report that is current and not
+        printed yet is then made again. Needs Chromium where the reports are made; without it they are published all
+        the same.
     """
 
     executor: Executor | None = None
     limits: Limits = field(default_factory=Limits)
     keep_going: bool = True
     trigger: str = "manual"
+    paper: bool = False
 
 
 @dataclass(frozen=True)
 class Made:
-    """What became of one report; `skipped`: the published one is current; `planned`: a dry run would make it."""
+    """What became of one report; `skipped`: the published one is current; `planned`: a dry run would make it.
+
+    `unprinted` is why a good report was not printed although it was asked for.
+    """
 
     job: Job
     status: Literal["ok", "failed", "no data", "skipped", "planned"]
     reason: str | None = None
     seconds: float = 0.0
     restates: int = 0
+    unprinted: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,9 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 a report failed, 2 a report had no data and none failed, 3 every report was current."""
+        """0 done, 1 a report failed or was not printed, 2 one had no data and none failed, 3 all were current."""
         found = {made.status for made in self.reports}
-        failed = "failed" in found or self.fault is not None
+        failed = "failed" in found or self.fault is not None or any(made.unprinted for made in self.reports)
         return 1 if failed else 2 if "no data" in found else 3 if found <= {"skipped"} else 0
 
     def plain(self) -> dict[str, Any]:
@@ -96,6 +104,7 @@ class RunResult:
                 "report": made.job.report, "period": made.job.period, "segment": made.job.segment,
                 "language": made.job.language, "status": made.status, "reason": made.reason,
                 "seconds": round(made.seconds, 3), "path": made.job.path, "restates": made.restates,
+                "unprinted": made.unprinted or None,
             }
             for made in self.reports
         ]  # fmt: skip
@@ -135,7 +144,7 @@ def run(
     DataError : nothing was collected, the period holds no data, or the data is not good enough to publish.
     FunnelError : the reports' folder cannot be written, or another run keeps it locked.
     """
-    desk = replace(_desk(workbook, as_of), trigger=means.trigger, limits=means.limits)
+    desk = replace(_desk(workbook, as_of), trigger=means.trigger, limits=means.limits, paper=means.paper)
     jobs = plan(desk.workbook, desk.facts, **only)
     if due:
         jobs = [job for job in jobs if standing.ended(desk, job, desk.start)]
@@ -157,7 +166,7 @@ def backfill(
     ConfigError, FunnelError : as for `run`; also where `first` lies after `last`.
     DataError : as for `run`; also where no period of these holds data.
     """
-    desk = replace(_desk(workbook, None), trigger=means.trigger, limits=means.limits)
+    desk = replace(_desk(workbook, None), trigger=means.trigger, limits=means.limits, paper=means.paper)
     jobs: list[Job] = []
     for name in span(desk.workbook, desk.facts, first, last):
         limits: Only = {**only, "period": name}
@@ -197,7 +206,7 @@ def prune(workbook: str | Path | Workbook, rule: Rule, *, dry_run: bool = False)
             desk.repair()
             return pruning.prune(desk, rule)
         except OSError as error:
-            raise cannot_write(desk.folder, error) from error
+            raise stopped(desk.folder, error) from error
 
 
 def _silent(_what: str, _share: float) -> None:
@@ -214,7 +223,11 @@ def _desk(workbook: str | Path | Workbook, as_of: datetime | None) -> Desk:
 def _planned(desk: Desk, jobs: Sequence[Job], *, force: bool) -> RunResult:
     """Say which reports a run would make, and how these stand now."""
     made = [
-        Made(one.job, "planned" if force or one.pending else "skipped", ": ".join(filter(None, [one.state, *one.why])))
+        Made(
+            one.job,
+            "planned" if force or one.pending or standing.unprinted(desk, one.job) else "skipped",
+            ": ".join(filter(None, [one.state, *one.why])),
+        )
         for one in standing.standings(desk, jobs)
     ]
     return RunResult(desk.workbook.name, desk.folder, tuple(made), CHANGED if desk.changed else None)
@@ -230,11 +243,11 @@ def _run(
     with locked(desk.folder, start=desk.start, wait=LOCK_WAIT, tell=tell) as killed:
         try:
             desk.repair()
-            pending = [job for job in jobs if force or desk.state(job) not in standing.SETTLED]
+            pending = [j for j in jobs if force or desk.state(j) not in standing.SETTLED or standing.unprinted(desk, j)]
             for report_made in _make(desk, pending, workers=workers, means=means, tell=tell):
                 made.append(report_made)  # noqa: PERF402 - those made before an interruption count, too
         except OSError as error:
-            raise cannot_write(desk.folder, error) from error
+            raise stopped(desk.folder, error) from error
         finally:
             if made or pending == [] or killed:
                 fault = _renew(desk)
@@ -290,7 +303,7 @@ def _published(desk: Desk, order: Order, outcome: Outcome) -> Made:
         outcome = Outcome("failed", outcome.seconds, f"The report could not be written: {error.strerror or error}.")
         with suppress(OSError):
             desk.publish(order, outcome)
-    return Made(order.job, outcome.status, outcome.reason, outcome.seconds, len(outcome.restates))
+    return Made(order.job, outcome.status, outcome.reason, outcome.seconds, len(outcome.restates), outcome.unprinted)
 
 
 def _good_enough(desk: Desk) -> Desk:

@@ -164,6 +164,16 @@ def difference(found: Difference) -> None:
     say(f"{count} {'number' if count == 1 else 'numbers'} moved; {page[found.same_page]}")
 
 
+def reruns(found: Sequence[Difference]) -> None:
+    """Show which of several reports came out otherwise than they were published, and count the others."""
+    for one in found:
+        if not one.reproduced:
+            say(f"{one.old}", "bold")
+            difference(one)
+    good, pages = sum(one.reproduced for one in found), sum(one.same_page is True for one in found)
+    say(f"{good} of {len(found)} reports reproduced every number; {pages} pages are the same but for the footer")
+
+
 def _moved(number: str, old: float | None, new: float | None, **_rest: object) -> str:
     return f"{number}: {_number(old)} → {_number(new)}"
 
@@ -186,6 +196,8 @@ def result(found: RunResult) -> None:
             hint(f"{report.job.label}: {report.status}\n  {report.reason.replace(chr(10), chr(10) + '  ')}")
         if report.restates:
             hint(f"{report.job.label}: {report.restates} published numbers have moved since; see funnel status")
+    for why in dict.fromkeys(report.unprinted for report in made if report.unprinted):
+        hint(f"Published, but not printed: {why}")
     for remark in (found.remark, found.fault):
         if remark:
             hint(remark)

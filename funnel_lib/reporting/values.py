@@ -25,12 +25,14 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "full": "{value} {ci}", "ci": "({range})", "level": "({level} interval {range})",
         "to": "{low} to {high}", "span": "{low}–{high}", "mixed": "{low} to {high}", "points": " points",
-        "pp": " pp", "day": " day", "days": " days", "hours": " hours", "minutes": " minutes",
+        "pp": " pp", "score": " points", "day": " day", "days": " days", "hour": " hour", "hours": " hours",
+        "minute": " minute", "minutes": " minutes", "second": " second", "seconds": " seconds",
     },
     "zh": {
         "full": "{value}{ci}", "ci": "（{range}）", "level": "（{level}区间{range}）",
         "to": "{low}～{high}", "span": "{low}～{high}", "mixed": "{low}至{high}", "points": "个百分点",
-        "pp": "个百分点", "day": "天", "days": "天", "hours": "小时", "minutes": "分钟",
+        "pp": "个百分点", "score": "分", "day": "天", "days": "天", "hour": "小时", "hours": "小时", "minute": "分钟",
+        "minutes": "分钟", "second": "秒", "seconds": "秒",
     },
 }  # fmt: skip
 

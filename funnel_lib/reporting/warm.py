@@ -15,25 +15,37 @@ import json
 from contextlib import suppress
 from datetime import date
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from funnel_lib.notation import Language
-from funnel_lib.reporting import blocks, plots, render, sections
+from funnel_lib.reporting import blocks, plots, render, sections, spreadsheet
 from funnel_lib.reporting.markup import LANGUAGES
 from funnel_lib.reporting.wording import Day, Rate, Say
 
 MODULES = (
-    "duckdb", "ipykernel.kernelapp", "jupyter_client.manager", "nbconvert.exporters.html", "openpyxl", "papermill",
+    "duckdb", "jupyter_client.manager", "nbconvert.exporters.html", "openpyxl", "papermill", "pyarrow.dataset",
     "pyarrow.parquet", "scipy.stats", "seaborn", "funnel_lib.optimisation.case", "funnel_lib.reporting.execute",
+)  # fmt: skip
+# What libraries import only when they first read a file, draw a halo or become a kernel.
+LATE = (
+    "encodings.utf_8_sig", "ipykernel.debugger", "ipykernel.kernelapp", "IPython.core.completerlib",
+    "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect", "IPython.extensions.storemagic",
+    "matplotlib.patheffects", "openpyxl.packaging.extended", "pandas.core.arrays.arrow.extension_types", "sqlite3",
+    "tornado.platform.asyncio",
 )  # fmt: skip
 for name in (*MODULES, *(found.name for found in iter_modules(sections.__path__, f"{sections.__name__}."))):
     import_module(name)
+for name in LATE:  # some are a library's own affair, and may go away with its next version
+    with suppress(ImportError):
+        import_module(name)
 
 
 def rehearse(language: Language) -> None:
-    """Make a page of nothing: templates, patterns, catalogues and fonts are then ready for all reports."""
+    """Make a page and an Excel file of nothing: templates, patterns, catalogues and fonts are then ready for all."""
     say = Say(language)
     drawn = plots.figure(lambda ax, width: ax.plot([0, width]), alt="-")
     table = blocks.Table(pd.DataFrame({"n": [Rate(0.5, 0.4, 0.6)]}), [blocks.Column("n", say("Rate"))], "-", "-")
@@ -45,9 +57,12 @@ def rehearse(language: Language) -> None:
         ),
     ]
     text = json.dumps({"cells": [_cell(block) for block in shown], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-    notebook = import_module("nbformat").reads(text, as_version=4)
+    nbformat = import_module("nbformat")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.writes(notebook)
     render.page(notebook, render.PageFacts(say("Everyone"), language, "-", downloads=[blocks.Download("-", "-")]))
-    render.tables(notebook)
+    with TemporaryDirectory(prefix="funnel-") as folder:
+        spreadsheet.write_xlsx(Path(folder) / "-.xlsx", {"-": "a\n1\n", **render.tables(notebook)}, [("-", "-")])
 
 
 def _cell(block: blocks.Block) -> dict[str, object]:

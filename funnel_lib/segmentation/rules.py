@@ -12,8 +12,10 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from funnel_lib.conditions import columns, lookup, meets, plain
+from funnel_lib.conditions import columns, lookup, meets, plain, told
 from funnel_lib.config import Did, Group, Split, Workbook
 from funnel_lib.errors import ConfigError, DataError, choices
 from funnel_lib.schema import EVENT, PROPERTIES, TS, USER_ID
@@ -42,15 +44,16 @@ def assign(units: pd.DataFrame, split: Split, *, events: _Events | None = None) 
     """
     if split.by is not None:
         return _by_value(_column(units, split.by), split.top)
-    names: npt.NDArray[np.object_] = np.full(len(units), OTHER, dtype=object)
+    names = [*split.groups, OTHER, UNKNOWN]
+    codes = np.full(len(units), len(names) - 2)
     free, known = np.ones(len(units), dtype=bool), np.zeros(len(units), dtype=bool)
-    for name, group in split.groups.items():
+    for place, group in enumerate(split.groups.values()):
         held, seen = _judge(units, group, events)
-        names[free & held] = name
+        codes[free & held] = place
         free &= ~held
         known |= seen
-    names[free & ~known] = UNKNOWN
-    return pd.Series(names, index=units.index, dtype="str")
+    codes[free & ~known] = len(names) - 1
+    return _named(names, codes, units.index)
 
 
 def behaviour(events: _Events, units: pd.DataFrame, did: Did, *, unit: str = USER_ID) -> pd.Series[int]:
@@ -103,13 +106,30 @@ def attach(units: pd.DataFrame, scope_users: pd.DataFrame, workbook: Workbook, e
             "A split cannot be called like a column of the journeys.", where=f"segments.{taken}", found=taken,
             allowed="any other name", do="Rename the split.",
         )  # fmt: skip
-    more = scope_users.set_index(USER_ID)
-    more = more[[name for name in more if name not in units]].reindex(units[UNIT].astype("str"))
+    more = scope_users[[name for name in scope_users if name != USER_ID and name not in units]]
+    more = more.set_axis(range(len(more))).reindex(_places(units[UNIT], scope_users[USER_ID]))
     known = pd.concat([units, more.set_axis(units.index)], axis=1)
     mapped = {name for source in workbook.sources.values() for name in (*source.columns, *source.constants)}
     known = known.assign(**dict.fromkeys(_asked(workbook) & mapped - {*known.columns}, None))
     groups = {name: assign(known, split, events=events) for name, split in workbook.segments.items()}
     return known.assign(**groups)
+
+
+def _places(units: pd.Series[Any], users: pd.Series[Any]) -> npt.NDArray[np.int64]:
+    """Return the row of each unit among the users, -1 where there is none."""
+    wanted, held = (pa.array(part.astype("str"), type=pa.large_string()) for part in (units, users))
+    if len(wanted) * 2 > len(held) or len(pc.unique(wanted)) < len(wanted):
+        return _looked_up(wanted, held)
+    found = _looked_up(held, wanted)  # few units among many users: the smaller list is put into the hash table
+    places, there = np.full(len(wanted), -1), np.flatnonzero(found >= 0)[::-1]
+    places[found[there]] = there
+    return places
+
+
+def _looked_up(wanted: pa.Array, held: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the first place of each text in a list of texts, -1 where it is not in it."""
+    found = pc.fill_null(pc.index_in(wanted, value_set=held), -1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _asked(workbook: Workbook) -> set[str]:
@@ -140,9 +160,15 @@ def members(units: pd.DataFrame, split: Split, *, events: _Events | None = None)
 def _by_value(values: pd.Series[Any], top: int) -> pd.Series[str]:
     codes, distinct = pd.factorize(values)
     names = [UNKNOWN if not (text := plain(value)).strip() else text for value in distinct]
-    groups = pd.Series(np.array([*names, UNKNOWN], dtype=object)[codes], index=values.index, dtype="str")
-    counts = groups.value_counts().drop([OTHER, UNKNOWN], errors="ignore")
-    return groups.where(groups.isin([*_largest_first(counts)[:top], UNKNOWN]), OTHER)
+    sizes = pd.Series(np.bincount(codes[codes >= 0], minlength=len(names)), index=pd.Index(names, dtype="str"))
+    counts = sizes.groupby(level=0).sum().drop([OTHER, UNKNOWN], errors="ignore")
+    shown = {*_largest_first(counts)[:top], UNKNOWN}
+    return _named([*(name if name in shown else OTHER for name in names), UNKNOWN], codes, values.index)
+
+
+def _named(names: list[str], codes: npt.NDArray[np.int64], index: pd.Index[Any]) -> pd.Series[str]:
+    """Return the name of each code; -1 is the last one's."""
+    return pd.Series(pd.array(names, dtype="str").take(codes % len(names)), index=index)
 
 
 def _largest_first(counts: pd.Series[int]) -> list[str]:
@@ -157,7 +183,7 @@ def _judge(
     held = meets(units, group.where)
     known = np.zeros(len(units), dtype=bool)
     for values in asked.values():
-        known |= (values.notna() & (values.astype("str").str.strip() != "")).to_numpy(dtype=bool)
+        known |= told(values, lambda value: str(value).strip() != "")
     for did in group.did:
         if events is None:
             raise DataError(

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -219,7 +220,11 @@ def test_a_report_is_printed_by_the_command_line_too(files: list[Path], tmp_path
     shutil.copy(source, page)
     if source.with_suffix(".ipynb").is_file():
         shutil.copy(source.with_suffix(".ipynb"), page.with_suffix(".ipynb"))
-    made = printing.printed(page)
+    moment = datetime(2026, 6, 1, tzinfo=UTC)
+    before = printing.printed(page, made=moment)[0].read_bytes()
+    assert str(tmp_path).encode() not in before  # no folder of this machine
+    made = printing.printed(page, made=moment)
+    assert made[0].read_bytes() == before
     assert made[0].read_bytes()[:4] == b"%PDF"
     for picture in made[1:]:
         with Image.open(picture) as image:

@@ -90,6 +90,11 @@ def test_a_run_that_cannot_begin_is_told(tmp_path: Path, hook: tuple[str, list[b
     told = json.loads(hook[1][0])
     assert (told["state"], told["title"]) == ("failed", "Shop: the run has stopped")
     assert "Nothing was collected yet." in told["alerts"][0]
+    assert funnel("run", str(file), SHOP_HOOK=hook[0]).returncode == 2
+    assert len(hook[1]) == 1  # the same the next night is no news
+    kept = (tmp_path / "reports/shop/.told.json").read_text()
+    assert "Nothing was collected yet." in kept
+    assert "hook-0123456789" not in kept
 
 
 def test_the_page_about_it_says_what_is_so(tmp_path: Path) -> None:

@@ -119,7 +119,13 @@ def test_a_report_is_made_again(funnel: Funnel, there: Path) -> None:
     code, out, _ = funnel("rerun", MAY, "--strict", "--json")
     assert code == 1
     assert json.loads(out)["moves"] == [{"number": "came.n", "old": 4, "new": 5}]
-    code, _, err = funnel("rerun", "reports/shop")
+    code, out, _ = funnel("rerun", "reports/shop")  # all reports below a folder
+    assert code == 0
+    assert out.split("\n")[-2] == "1 of 2 reports reproduced every number; 0 pages are the same but for the footer"
+    code, out, _ = funnel("rerun", "reports/shop", "--strict", "--json", "--workers", "1")
+    found = json.loads(out)
+    assert (code, found["reports"], found["reproduced"]) == (1, 2, 1)
+    code, _, err = funnel("rerun", "params")
     assert code == 1
     assert "not a published report" in err
 
@@ -166,7 +172,11 @@ def test_schedules_name_the_workbook(funnel: Funnel, there: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("option", "text", "part"), [("--limit", "30", "30min"), ("--limit", "0s", "1s"), ("--cell-limit", "x", "2h")]
+    ("option", "text", "part"),
+    [
+        ("--limit", "30", "30min"), ("--limit", "0s", "1s"), ("--cell-limit", "x", "2h"),
+        ("--memory-limit", "2", "2GB"), ("--memory-limit", "1MB", "100MB"),
+    ],
 )  # fmt: skip
 def test_limits_that_cannot_be(funnel: Funnel, there: Path, option: str, text: str, part: str) -> None:
     code, _, err = funnel("run", WORKBOOK, option, text)

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from funnel_lib.collection.batch import FILE, LINE, RAW, ROW, Batch, Sieve, balance, rejected, tally
+from funnel_lib.collection.batch import AT, FILE, LINE, RAW, ROW, Batch, Sieve, balance, happened, rejected, tally
 from funnel_lib.errors import DataError
 
 
@@ -30,6 +30,18 @@ def test_a_rule_has_a_usual_reason():
     assert sieve.split()[1]["reason"].tolist() == ["The row is empty."]
 
 
+def test_rows_set_aside_tell_when_they_happened():
+    times = pd.to_datetime(["2026-03-01T10:00Z", None]).astype("datetime64[us, UTC]")
+    sieve = Sieve(rows(2).assign(ts=times))
+    sieve.reject([True, True], "blank_row")
+    assert sieve.split()[1][AT].tolist() == [pd.Timestamp("2026-03-01T10:00Z"), pd.NaT]
+    # A day is its noon, so that it is the same day from Honolulu to Auckland.
+    assert happened(pd.DataFrame({"date": pd.to_datetime(["2026-03-01"])})).tolist() == [
+        pd.Timestamp("2026-03-01T12:00Z")
+    ]
+    assert happened(rows(2)).isna().all()
+
+
 def test_a_batch_whose_rows_do_not_add_up_is_refused():
     aside = rejected([("a", 9, "blank_row", "The row is empty.", "")])
     Batch("users", rows(2), aside, {"a": 4, "b": 0}, {("a", "total_row"): 1})
@@ -52,4 +64,4 @@ def test_an_unbalanced_tally_is_refused():
 
 
 def test_rows_set_aside_are_typed_also_when_there_are_none():
-    assert rejected().dtypes.astype(str).tolist() == ["str", "int64", "str", "str", "str"]
+    assert rejected().dtypes.astype(str).tolist() == ["str", "int64", "str", "str", "str", "datetime64[us, UTC]"]

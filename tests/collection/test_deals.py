@@ -45,6 +45,25 @@ def test_one_date_of_closing_is_expected_while_a_deal_is_open():
     assert listed(found["closed"]) == [None, "b", "c"]
 
 
+def test_a_decided_deal_was_closed_when_it_came_to_its_last_stage():
+    rows = pd.DataFrame({
+        "status": texts("open", "won", "lost"), "closing": texts("a", "b", "c"),
+        "stage_since_at": texts("x", "y", None),
+    })  # fmt: skip
+    found = deals.with_closing(rows)
+    assert listed(found["expected_close"]) == ["a", None, None]
+    assert listed(found["closed"]) == [None, "y", "c"]
+
+
+def test_a_deal_that_was_written_down_after_the_decision_keeps_its_date_of_closing():
+    rows = pd.DataFrame({
+        "status": texts("won", "won", "lost"), "closing": texts("2026-03-09", "2026-03-09", "2026-03-09"),
+        "created": texts("2026-03-02 10:00", "2026-03-02 10:00", None),
+        "stage_since_at": texts("2026-03-02 09:59", "2026-03-02 10:00", "2026-03-01 08:00"),
+    })  # fmt: skip
+    assert listed(deals.with_closing(rows)["closed"]) == ["2026-03-09", "2026-03-02 10:00", "2026-03-01 08:00"]
+
+
 def test_of_several_ids_the_first_counts():
     assert listed(deals.first_of_several(texts("5; 6", "7", None))) == ["5", "7", None]
 

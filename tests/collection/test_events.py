@@ -93,3 +93,40 @@ def test_when_the_last_event_was(write: Callable[..., Any], tmp_path: Path):
         rows("a", ("1", "b2", "2026-03-01T10:00Z"), ("2", "b2", "2026-03-01T09:00Z"), ("3", "b1", "2026-03-02T09:00Z"))
     )
     assert str(events.newest(tmp_path / "it's.parquet")) == "2026-03-02 09:00:00+00:00"
+
+
+def hits(*rows_: tuple[str, str, str, str]) -> pd.DataFrame:
+    """Events (id, person, event, time) without ids of the system's own where the id is empty."""
+    frame = rows("a", *((name, who, at) for name, who, _, at in rows_)).assign(event=[what for _, _, what, _ in rows_])
+    texts = pd.Series(range(1, len(rows_) + 1), dtype="uint64")
+    made = "s-" + texts.map("{:016x}".format)
+    return frame.assign(event_id=frame["event_id"].mask(frame["event_id"] == "", made).astype("str"), **{ROW: texts})
+
+
+TWICE = hits(
+    ("", "u1", "buy", "2026-03-01T10:00:00Z"), ("", "u1", "buy", "2026-03-01T10:00:01Z"),  # the same again
+    ("", "u1", "buy", "2026-03-01T10:00:03Z"), ("", "u2", "buy", "2026-03-01T10:00:01Z"),  # later, another person
+    ("", "u1", "scroll", "2026-03-01T10:00:00Z"), ("", "u1", "scroll", "2026-03-01T10:00:01Z"),
+    ("7", "u3", "buy", "2026-03-01T10:00:00Z"), ("8", "u3", "buy", "2026-03-01T10:00:00Z"),  # ids tell them apart
+    ("", "u3", "buy", "2026-03-01T10:00:00Z"), ("", "b1", "buy", "2026-03-01T10:00:00Z"),
+)  # fmt: skip
+
+
+def test_what_was_sent_twice_is_merged_within_the_workbook_s_limit(write: Callable[..., Any]):
+    found, stage, _ = write(TWICE, cleaning={"near_duplicates": "1s", "repeated": ["scro*"]})
+    assert stage.tally().query("outcome == 'merged'")[["rule", "rows"]].to_numpy().tolist() == [["near_duplicate", 1]]
+    assert found.query("user_id == 'u1' and event == 'buy'")["ts"].dt.second.tolist() == [0, 3]
+    assert {"7", "8"} <= {*found["event_id"]}
+    assert stage.remarks == {}
+    assert len(write(TWICE, cleaning={"near_duplicates": "1s"})[0]) == 8  # scrolling counts like the rest
+    assert len(write(TWICE, cleaning={"near_duplicates": "2s", "repeated": ["scroll"]})[0]) == 8
+
+
+def test_what_looks_like_it_is_counted_otherwise_and_stays(write: Callable[..., Any]):
+    found, stage, _ = write(TWICE)
+    assert len(found) == 10
+    assert stage.remarks == {("s", "a", "near_duplicate"): 2}
+    assert write(TWICE, cleaning={"repeated": ["scroll", "buy"]})[1].remarks == {}
+    by_minute = TWICE.assign(ts=TWICE["ts"].dt.floor("min"))  # such times cannot tell
+    assert write(by_minute)[1].remarks == {}
+    assert len(write(by_minute, cleaning={"near_duplicates": "1h"})[0]) == 10

@@ -1,13 +1,16 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from funnel_lib.collection.collect import collect
 from funnel_lib.collection.finish import complete, horizon, order_reasons, wrong_order, wrong_order_sql
 from funnel_lib.collection.stage import ORIGIN, POS
-from funnel_lib.config import parse
+from funnel_lib.config import Workbook, parse
 from funnel_lib.schema import table
 
 WORKBOOK = parse({
@@ -71,3 +74,73 @@ def test_absent_columns_are_added_empty():
     frame = complete("deals", pd.DataFrame({"record_id": ["d1"], "status": ["won"]}))
     assert set(frame) == set(table("deals").columns)
     assert frame["created"].isna().all()
+
+
+def mapped(name: str, files: str, **columns: str) -> dict[str, Any]:
+    return {"system": "table", "table": name, "files": files, "columns": columns}
+
+
+def deals(files: str, **more: Any) -> dict[str, Any]:
+    return {**mapped("deals", files, record_id="id", status="how", created="at", amount="sum"), **more}
+
+
+TWO = {
+    "a.csv": "id,how,at,sum\n1001,won,2026-03-01,5\n1002,open,2026-03-02,7\n",
+    "b.csv": "id,how,at,sum\n1001,lost,2026-03-03,90\n",
+}
+
+
+def test_deals_of_two_systems_with_the_same_id_stay_two(book: Callable[..., Workbook]):
+    store = collect(book({"north": deals("a.csv"), "south": deals("b.csv")}, TWO))
+    found = store.read("deals")
+    assert found[["record_id", "source", "status", "amount"]].to_numpy().tolist() == [
+        ["1001", "north", "won", 5.0], ["1001", "south", "lost", 90.0], ["1002", "north", "open", 7.0],
+    ]  # fmt: skip
+    assert store.tally().query("outcome == 'merged'").empty
+
+
+@pytest.mark.parametrize("told", ["one source", "a constant", "a column"])
+def test_deals_of_one_system_are_one_however_they_come(book: Callable[..., Workbook], told: str):
+    south = {"constants": {"source": "north"}} if told == "a constant" else {}
+    sources = {"north": deals("[ab].csv")} if told == "one source" else {
+        "north": deals("a.csv"), "south": deals("b.csv", **south)
+    }  # fmt: skip
+    files = dict(TWO)
+    if told == "a column":  # an export of a warehouse says where each row is from; where it does not, it is the source
+        sources["south"]["columns"]["source"] = "system"
+        files["b.csv"] = "id,how,at,sum,system\n1001,lost,2026-03-03,90,north\n1002,won,2026-03-03,8,\n"
+    store = collect(book(sources, files))
+    rows = store.read("deals").set_index(["record_id", "source"])["status"].to_dict()
+    expected = {("1001", "north"): "lost", ("1002", "north"): "open"}
+    assert rows == (expected if told != "a column" else {**expected, ("1002", "south"): "won"})
+    assert store.tally().query("rule == 'same_record'")["rows"].tolist() == [1]
+
+
+def test_stays_and_answers_of_two_systems_stay_apart_too(book: Callable[..., Workbook]):
+    stays = mapped("stage_history", "s*.csv", record_id="id", stage="what", entered_at="at")
+    answers = mapped("surveys", "q*.csv", response_id="id", question="what", ts="at")
+    files = {
+        **{f"s{name}.csv": f"id,what,at\n1001,Demo,2026-03-0{name}\n" for name in (1, 2)},
+        **{f"q{name}.csv": f"id,what,at\n1,Why?,2026-03-0{name}\n" for name in (1, 2)},
+    }
+    sources = {
+        "north": {**stays, "files": "s1.csv", "constants": {"source": "crm"}}, "south": {**stays, "files": "s2.csv"},
+        "asked": {**answers, "files": "q1.csv"}, "written": {**answers, "files": "q2.csv"},
+    }  # fmt: skip
+    store = collect(book(sources, files))
+    assert store.read("stage_history")[["record_id", "source"]].to_numpy().tolist() == [
+        ["1001", "crm"], ["1001", "south"],
+    ]  # fmt: skip
+    assert store.read("surveys")[["response_id", "source"]].to_numpy().tolist() == [["1", "asked"], ["1", "written"]]
+    assert store.tally().query("outcome == 'quarantined'").empty
+
+
+def test_events_of_two_systems_with_the_same_id_stay_two(book: Callable[..., Workbook]):
+    log = mapped("events", "a.csv", event_id="id", user_id="who", event="what", ts="at")
+    row = "id,who,what,at\n1,u1,visit,2026-03-01\n"
+    files = {"a.csv": row, "b.csv": row + row.splitlines()[1].replace("visit", "again") + "\n"}
+    store = collect(book({"shop": log, "app": {**log, "files": "b.csv"}}, files))
+    assert store.read("events")[["event_id", "source", "event"]].to_numpy().tolist() == [
+        ["1", "app", "visit"], ["1", "shop", "visit"],
+    ]  # fmt: skip
+    assert store.tally().query("rule == 'duplicate_event'")[["source", "rows"]].to_numpy().tolist() == [["app", 1]]

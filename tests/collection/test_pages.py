@@ -27,6 +27,13 @@ def test_optional_columns_may_be_absent():
     assert (error.value.do, error.value.allowed) == ("Do it so.", "'Day' may be 'Dai'")
 
 
+def test_a_page_tells_all_columns_of_its_file_and_their_kind():
+    shape = Shape.of(["id", " 金额（万元） ", "note", ""], Wanted({"user_id": "id"}), "a.csv", ",")
+    page = shape.page([Record(i, [f"u{i}", f"{i}.5", None, "x"], "x") for i in range(2, 14)])
+    assert list(page.columns.items()) == [("id", "text"), ("金额（万元）", "number"), ("note", "")]
+    assert list(page.rows)[:1] == ["user_id"]
+
+
 def test_all_missing_columns_are_named_at_once():
     with pytest.raises(DataError, match="lacks the columns 'b', 'c'"):
         Wanted({"x": "a", "y": "b", "z": "c"}).require(["a"], PATH)

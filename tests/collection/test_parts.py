@@ -5,6 +5,7 @@ import pytest
 
 from funnel_lib.collection import parts
 from funnel_lib.collection.batch import FILE, LINE, RAW, ROW, Batch, rejected
+from funnel_lib.collection.headings import Headings
 
 
 @pytest.fixture
@@ -13,7 +14,8 @@ def batch() -> Batch:
     derived = {"identities": pd.DataFrame({"user_id": ["u1"], "value": ["v"]}), "exposures": pd.DataFrame()}
     aside = rejected([("a", 3, "blank_row", "call 13800138000", "x")])
     pairs = {("a", "total_row"): 1}, {("b", "late"): 2}, {("odd", "odd"): 3}
-    return Batch("users", rows, aside, {"a": 3, "b": 1}, pairs[0], derived, pairs[1], pairs[2])
+    columns: dict[str, Headings] = {"a": {"id": "text", "x": ""}}
+    return Batch("users", rows, aside, {"a": 3, "b": 1}, pairs[0], derived, pairs[1], pairs[2], columns)
 
 
 def test_what_was_written_is_read_back(batch: Batch, tmp_path: Path):
@@ -22,6 +24,7 @@ def test_what_was_written_is_read_back(batch: Batch, tmp_path: Path):
     assert again == written
     assert (again.table, again.read, again.merged) == ("users", batch.read, batch.merged)
     assert (again.remarks, again.unclassified) == (batch.remarks, batch.unclassified)
+    assert {file: list(told.items()) for file, told in again.columns.items()} == {"a": [("id", "text"), ("x", "")]}
     assert [(part.table, part.derived) for part in again.parts] == [("users", False), ("identities", True)]
     assert again.aside()["reason"].tolist() == ["call [phone]"]
     assert parts.whole(tmp_path / "one")

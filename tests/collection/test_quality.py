@@ -96,6 +96,17 @@ def test_late_rows_are_a_share_of_all(store: Make, workbook: Workbook):
     assert found(store(remarks=late), workbook, "late_share")[:3] == (0.02, 0.01, False)
 
 
+def test_rows_that_look_alike_are_counted_and_named(store: Make, workbook: Workbook):
+    told = [{"source": "a", "file": f, "rule": "near_duplicate", "rows": n} for f, n in (("f", 5), ("g", 10))]
+    rows = checks(store(remarks=told), workbook).set_index("check")
+    assert rows.loc["near_duplicates_share", ["found", "severity", "places"]].tolist() == [0.015, "minor", "g 10, f 5"]
+    deals = pd.DataFrame({
+        "record_id": ["1", "2"], "user_id": "u", "created": pd.to_datetime(["2026-03-01T10:00Z", "2026-03-01T11:00Z"]),
+    })  # fmt: skip
+    rows = checks(store(tables={"deals": deals}), workbook).set_index("check")
+    assert rows.loc["similar_deals_share", ["found", "severity", "places"]].tolist() == [0.5, "major", "1 and 2"]
+
+
 @pytest.mark.parametrize(
     ("joined", "passed", "severity"), [(9, True, "minor"), (6, False, "minor"), (4, False, "major")]
 )
@@ -230,30 +241,47 @@ def test_rows_without_a_channel_and_cut_files_lower_the_grade(store: Make, workb
     assert grade(checks(made, workbook)) == "C"
 
 
-def test_quality_by_rule_and_by_day(store: Make, workbook: Workbook):
-    aside = pd.DataFrame({
-        "source": "a", "file": ["events_20260302.csv", "events_20260302.csv", "events_20260303.csv"], "line": [4, 9, 2],
-        "rule": ["bot", "future", "bot"], "reason": ["x", "y", "z"], "raw": "",
-    })  # fmt: skip
-    made = store(tables={"quarantine": aside})
-    entries = [
-        ("a", f"events_2026030{day}.csv", "events", outcome, rule, rows)
-        for day, outcome, rule, rows in (
-            (2, "read", "", 10), (2, "kept", "", 8), (2, "quarantined", "bot", 1), (2, "quarantined", "future", 1),
-            (3, "read", "", 5), (3, "kept", "", 4), (3, "quarantined", "bot", 1), (4, "read", "", 3),
-            (4, "kept", "", 3),
-        )
-    ]  # fmt: skip
-    made.write({"quarantine": aside}, tally([*entries, ("a", "other.csv", "events", "read", "", 7)]), FACTS)
+def aside(*rows: tuple[str, int, str, str | None]) -> pd.DataFrame:
+    """Rows set aside of the source `a`: file, line, rule, time."""
+    frame = pd.DataFrame(rows, columns=["file", "line", "rule", "ts"]).assign(source="a", reason="x", raw="")
+    return frame.assign(ts=pd.to_datetime(frame["ts"], utc=True).astype("datetime64[us, UTC]"))
+
+
+def test_quality_by_rule(store: Make):
+    made = store({"read": 20, "kept": 17, "quarantined bot": 2, "quarantined future": 1}, {"quarantine": aside(
+        ("f1", 4, "bot", None), ("f1", 9, "future", None), ("f2", 2, "bot", None),
+    )})  # fmt: skip
     rules = by_rule(made)
-    assert rules[["rule", "rows", "file", "line"]].to_numpy().tolist() == [
-        ["bot", 2, "events_20260302.csv", 4], ["future", 1, "events_20260302.csv", 9]
-    ]  # fmt: skip
-    assert rules["share"].tolist() == [2 / 25, 1 / 25]
-    found_days = by_day(made)
+    assert rules[["rule", "rows", "file", "line"]].to_numpy().tolist() == [["bot", 2, "f1", 4], ["future", 1, "f1", 9]]
+    assert rules["share"].tolist() == [2 / 20, 1 / 20]
+    assert by_rule(store()).empty
+
+
+def test_quality_by_the_day_of_the_rows(store: Make, book: Callable[..., Workbook]):
+    workbook = book({"a": SOURCE}, {}, timezone="Asia/Shanghai")
+    found_days = by_day(store(days=days(("a", "2026-03-02", 8), ("a", "2026-03-04", 3)), tables={"quarantine": aside(
+        ("all.csv", 4, "bot", "2026-03-01T17:00Z"),  # March 2 in Shanghai
+        ("all.csv", 5, "bot", "2026-03-02T15:00Z"), ("all.csv", 6, "missing_value", "2026-03-02T10:00Z"),
+        ("events_20260303.csv", 2, "broken_json", None),  # only its file tells
+        ("events_20260302.csv", 9, "future", "2031-01-01T10:00Z"),  # its own time is not believed
+        ("all.csv", 7, "broken_json", None),  # nothing tells
+    )}), workbook)  # fmt: skip
     assert found_days.assign(day=found_days["day"].dt.day, rule=found_days["rule"].fillna("")).to_numpy().tolist() == [
-        ["a", 2, 10, 2, "bot"], ["a", 3, 5, 1, "bot"], ["a", 4, 3, 0, ""]
+        ["a", 2, 12, 4, "bot"], ["a", 3, 1, 1, "broken_json"], ["a", 4, 3, 0, ""],
     ]  # fmt: skip
-    empty = store()
-    assert by_day(empty).empty
-    assert by_rule(empty).empty
+    assert by_day(store(), workbook).empty
+
+
+def test_changes_of_columns_are_named_in_words(store: Make, workbook: Workbook):
+    change = {"place": "a: events", "file": "b.csv"}
+    made = store(
+        headings={"a: events": []}, drift=[{"place": "a: events", "column": "told twice", "change": "lost"}],
+        changes=[{**change, "column": "Mail", "change": "renamed", "to": "E-mail"},
+                 {**change, "column": "sum", "change": "kind", "to": "number → text"}],
+    )  # fmt: skip
+    row = checks(made, workbook).set_index("check").loc["schema_drift"]
+    assert row["found"] == 2
+    assert row["places"] == (
+        "a: events: Mail looks renamed to E-mail in b.csv, "
+        "a: events: sum is now of another kind (number → text) in b.csv"
+    )

@@ -2,8 +2,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from funnel_lib.collection import quality
 from funnel_lib.collection.collect import collect
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import Workbook
@@ -55,6 +57,12 @@ def test_the_latest_period_with_data_is_open(workbook: Workbook):
     assert scope.users["user_id"].tolist() == ["u1", "u2"]
     assert scope.events.is_file()
     assert (scope.funnel, scope.segment, scope.split_group, scope.language) == (workbook.funnel, "all", None, "en")
+
+
+def test_the_data_is_checked_once(workbook: Workbook):
+    scope = Scope.open(workbook)
+    pd.testing.assert_frame_equal(scope.checks, quality.checks(scope.store, workbook))
+    assert scope.checks is scope.checks
 
 
 def test_a_workbook_can_be_named_by_its_file(workbook: Workbook):

@@ -10,7 +10,7 @@ import yaml
 from funnel_lib import config
 from funnel_lib.collection.scope import Scope
 from funnel_lib.collection.store import Store
-from funnel_lib.conversion.cohort import cohort
+from funnel_lib.conversion.cohort import active, cohort
 from funnel_lib.conversion.rates import rates
 from funnel_lib.errors import ConfigError, DataError
 
@@ -78,6 +78,15 @@ def test_a_cohort_has_attributes_and_every_split(shop):
     assert frame["plan"].to_dict() == {"u": "pro", "v": "unknown"}
     assert found.as_of == pd.Timestamp("2026-06-20T12:00", tz=UTC)
     assert found.window_closed
+
+
+def test_the_active_took_a_step_in_the_period_whenever_they_entered(shop):
+    # w visits in June only but bought in May, before any visit; u's second purchase lies in June.
+    more = events().iloc[[2, 2]].assign(user_id=["w", "u"], ts=[moment(20), moment(11) + pd.Timedelta(days=31)])
+    log = pd.concat([events(), more.assign(event_id=["8", "9"])], ignore_index=True)
+    scope = shop(tables={"events": log, "users": USERS})
+    assert cohort(scope).counts()["units"].tolist() == [2, 1]  # u and v came, u bought
+    assert active(scope).counts()["units"].tolist() == [2, 2]  # u and v visited, u and w bought
 
 
 def test_a_segment_holds_its_units_only(shop):
@@ -152,6 +161,12 @@ def test_a_snapshot_of_deals_has_the_splits_of_deals_and_of_their_people(shop):
     assert found.window_closed
 
 
+def test_deals_of_two_systems_with_the_same_id_count_twice(shop):
+    twice = deals(record_id=["a", "a", "c"], source=["north", "south", "north"])
+    found = cohort(shop(PIPELINE, {"deals": twice, "users": USERS}))
+    assert found.frame.set_index("unit")["depth"].to_dict() == {"north/a": 2, "south/a": 1, "c": 1}
+
+
 def test_a_snapshot_of_users_has_their_attributes(shop):
     steps = [{"name": "lead"}, {"name": "won", "column": "won"}]
     book = {
@@ -163,3 +178,13 @@ def test_a_snapshot_of_users_has_their_attributes(shop):
     assert found.frame.set_index("unit")["audience"].to_dict() == {"u": "student", "v": "other", "w": "unknown"}
     assert found.counts("audience")["units"].tolist() == [1, 0, 1, 1, 1, 0]
     assert not found.window_closed
+
+
+def test_without_attributes_the_splits_are_the_same_also_when_they_come_from_what_was_kept(shop):
+    scope = shop()
+    whole = cohort(scope).frame
+    for _ in range(2):
+        found = cohort(scope, attributes=False).frame
+        for split in scope.workbook.segments:
+            assert found[split].tolist() == whole[split].tolist()
+        assert {*found} <= {*whole}

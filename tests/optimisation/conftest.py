@@ -118,7 +118,7 @@ class World:
             "events": self._table("events", self.events, event_id="e", source="web"),
             "users": self._table("users", self.users),
             "exposures": self._table("exposures", self.seen),
-            "surveys": self._table("surveys", self.answers, response_id="r"),
+            "surveys": self._table("surveys", self.answers, response_id="r", source="survey"),
         }
         rows = {"source": "web", "file": "a", "table": "events", "rule": ""}
         count = len(self.events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ def cell_error(ename: str, evalue: str) -> Exception:
         (cell_error("KeyError", "'a'"), "KeyError: 'a'"),
         (cell_error("MemoryError", ""), "The notebook ran out of memory."),
         (MemoryError(), "The notebook ran out of memory."),
+        (cell_error("_ArrayMemoryError", "no 9 GiB"), "The notebook ran out of memory."),
+        (cell_error("OutOfMemoryException", "no 9 GiB"), "The notebook ran out of memory."),
         (cell_error("OSError", f"no {ROOT}/data/x and {ROOT}"), "OSError: no data/x and ."),
         (OSError(f"no {Path.home()}/x"), "OSError: no ~/x"),
         (type("DeadKernelError", (OSError,), {})(), "The notebook's kernel died; it may have run out of memory."),
@@ -48,6 +51,11 @@ def cell_error(ename: str, evalue: str) -> Exception:
 )  # fmt: skip
 def test_reasons_in_plain_words(error: Exception, reason: str) -> None:
     assert explain(error, ROOT, Limits()) == reason
+
+
+def test_the_reason_names_the_limit_of_memory() -> None:
+    reason = explain(MemoryError(), ROOT, Limits(memory=2_500_000_000))
+    assert reason == "The notebook ran out of memory (limit 2.5 GB)."
 
 
 def shown(*blocks: Any) -> Any:
@@ -126,6 +134,16 @@ def test_a_report_that_never_ends_is_ended_with_its_kernel(order: Order, noteboo
     while Path(f"/proc/{file.read_text()}").exists():
         assert time.monotonic() < deadline, "the kernel lives on"
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux")
+@pytest.mark.parametrize("fork", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_greedy_notebook_is_stopped_at_its_limit(order: Order, notebook: Any, *, fork: bool) -> None:
+    source = "few = bytearray(10**8)", "len(bytearray(2 * 10**9))" if fork else "len(bytearray(6 * 10**9))"
+    notebook(order.root / "notebooks" / "03_conversion_analysis.ipynb", *source)
+    greedy = replace(order, limits=Limits(memory=300_000_000), fork=fork)
+    [(_, outcome)] = make_all([greedy], kernels.start_warm(), workers=1, started=lambda _order: None)
+    assert (outcome.status, outcome.reason) == ("failed", "The notebook ran out of memory (limit 0.3 GB).")
 
 
 def test_the_slowest_cells_are_named() -> None:

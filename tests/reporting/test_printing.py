@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import pytest
 from PIL import Image
 
 from funnel_lib.errors import ConfigError, FunnelError
-from funnel_lib.reporting import printing, render
+from funnel_lib.reporting import manifest, printing, render
 
 WRITES = """
 import sys
@@ -23,7 +25,7 @@ options = dict(a.split("=", 1) for a in sys.argv[1:] if a.startswith("--") and "
 Path(sys.argv[0]).with_name("asked").write_text("\\n".join(sys.argv[1:]))
 Path(sys.argv[0]).with_name("page").write_text(Path(sys.argv[-1].removeprefix("file://")).read_text())
 if "--print-to-pdf" in options:
-    Path(options["--print-to-pdf"]).write_bytes(b"%PDF-1.7 printed")
+    Path(options["--print-to-pdf"]).write_bytes(b"%PDF-1.7 /CreationDate (D:20260101000000+00'00')")
 if "--screenshot" in options:
     from PIL import Image
     image = Image.new("RGB", (100, 1000), "white")
@@ -66,12 +68,47 @@ def test_a_page_becomes_a_pdf_in_one_step(program: Path, page: Path, tmp_path: P
     target = tmp_path / "a.pdf"
     target.write_text("the last one")
     assert printing.pdf(page, target) == target
-    assert target.read_bytes() == b"%PDF-1.7 printed"
+    assert target.read_bytes().startswith(b"%PDF-1.7")
     asked = (program.parent / "asked").read_text().split("\n")
-    assert asked[-1] == page.as_uri()
+    assert asked[-1].endswith("/conversion.en.html")
+    assert str(tmp_path) not in asked[-1]
     assert "--host-resolver-rules=MAP * ~NOTFOUND" in asked
     assert [o for o in asked if o.startswith("--user-data-dir=") and str(tmp_path) not in o]
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")]
+
+
+def test_paper_names_no_folder_of_this_machine(program: Path, page: Path, tmp_path: Path) -> None:
+    kept = ["#top", "https://example.com/a", "mailto:a@example.com"]
+    gone = ["conversion.en.steps.csv", "../../2026-04/all/conversion.en.html", "/etc/hosts"]
+    page.write_text("".join(f'<a class="x" href="{href}">{href}</a>' for href in [*kept, *gone]) + "href=x")
+    printing.pdf(page, tmp_path / "a.pdf")
+    drawn = (program.parent / "page").read_text()
+    assert [href for href in [*kept, *gone] if f'href="{href}"' in drawn] == kept
+    assert [href for href in [*kept, *gone] if f">{href}</a>" in drawn] == [*kept, *gone]
+
+
+def test_a_pdf_gives_the_time_of_its_report_as_its_own(program: Path, page: Path, tmp_path: Path) -> None:
+    made = datetime(2026, 6, 1, 8, 30, tzinfo=timezone(timedelta(hours=8)))
+    printing.pdf(page, tmp_path / "a.pdf", made=made)
+    assert b"/CreationDate (D:20260601003000+00'00')" in (tmp_path / "a.pdf").read_bytes()
+
+
+def test_what_is_printed_afterwards_belongs_to_the_report(
+    program: Path, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"schema": manifest.SCHEMA, "timing": {"start": "2026-06-01T00:00:00+00:00"}}
+    others = [{"path": "conversion.en.html", "sha256": "0", "bytes": 1}]
+    place = page.with_suffix(".manifest.json")
+    manifest.write({**record, "outputs": others}, place)
+    for _ in range(2):  # printed again, it is listed once
+        [made] = printing.print_published(page, at=datetime(2026, 6, 2, tzinfo=UTC))
+        assert manifest.read(place) == {**record, "outputs": [*others, *manifest.outputs([made])]}
+    monkeypatch.setattr(printing, "printed", fails := Mock(side_effect=FunnelError("No.")))
+    with pytest.raises(FunnelError):
+        printing.print_published(page, at=datetime(2026, 6, 2, tzinfo=UTC))
+    assert fails.called
+    assert manifest.read(place) == {**record, "outputs": others}  # nothing is vouched for that may be half replaced
+    assert [path.name for path in page.parent.iterdir() if "partial" in path.name] == []
 
 
 def test_a_poster_ends_where_its_content_ends(program: Path, page: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ for language in ("en", "zh"):
     warm.rehearse(language)  # raises where the rehearsal does not fit the blocks any more
 if os.path.isdir("/proc/self/task"):
     print(len(os.listdir("/proc/self/task")), "thread")
-for name in ("papermill", "ipykernel.kernelapp", "nbconvert.exporters.html", "seaborn", "funnel_lib.optimisation.case"):
+for name in (*warm.MODULES, *warm.LATE):
     assert name in sys.modules, name
 import matplotlib, warnings
 print(matplotlib.get_backend(auto_select=False))

@@ -282,3 +282,12 @@ def test_groups_add_up_to_the_total_and_do_not_depend_on_the_order_of_rows(value
     order = list(units.index)
     random.shuffle(order)
     pd.testing.assert_series_equal(assign(units.loc[order], split).sort_index(), groups)
+
+
+@pytest.mark.parametrize("named", [["b"], ["b", "zz"], ["b", "b"], ["a", "b", "c", "zz", "a", "f", "d"]])
+def test_units_find_their_users_however_few_they_are_and_however_often_they_come(named):
+    users = pd.DataFrame({"user_id": list("cabdef"), "city": list("CABDEF")}, dtype="str")
+    units = pd.DataFrame({"unit": pd.Series(named, dtype="str"), "first_entry": times(*["2026-05-01"] * len(named))})
+    found = attach(units, users, workbook(where={"by": "city"}), None)
+    assert found["where"].tolist() == ["unknown" if name == "zz" else name.upper() for name in named]
+    assert found["city"].isna().tolist() == [name == "zz" for name in named]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from funnel_lib.collection import layouts
+from funnel_lib.collection import layouts, members
 from funnel_lib.collection.batch import FILE, Batch
 from funnel_lib.collection.clean import people
 from funnel_lib.collection.files import Export
@@ -39,8 +39,7 @@ def _event(rows: pd.DataFrame, _: Export) -> pd.DataFrame:
         session = rows[SESSION_ID].mask(rows[SESSION_ID].str.strip() == _NO_SESSION)
         found[SESSION_ID] = found[USER_ID] + "." + session
     if "properties" in rows:
-        known = {text: _public(text) for text in rows["properties"].dropna().unique()}
-        found["properties"] = rows["properties"].map(known).astype("str")
+        found["properties"] = members.without(rows["properties"], PERSONAL)
     return found.assign(_attributes=rows.get("attributes", nobody))
 
 
@@ -52,11 +51,6 @@ def _object(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _public(text: str) -> str | None:
-    members = {name: value for name, value in _object(text).items() if name.lower() not in PERSONAL}
-    return json.dumps(members, ensure_ascii=False) if members else None
-
-
 def _derived(kept: pd.DataFrame, export: Export) -> Mapping[str, pd.DataFrame]:
     return {"users": _users(kept, export), "identities": links(kept, export)}
 
@@ -64,11 +58,10 @@ def _derived(kept: pd.DataFrame, export: Export) -> Mapping[str, pd.DataFrame]:
 def _users(kept: pd.DataFrame, export: Export) -> pd.DataFrame:
     """Return one row per person with their newest properties; who changed last comes last."""
     told = kept[kept["_attributes"].notna()].sort_values(TS, kind="stable").drop_duplicates(USER_ID, keep="last")
-    members = [
-        {USER_ID: user, FILE: file, **{n: _text(v) for n, v in _object(cell).items() if _is_attribute(n, v)}}
-        for user, file, cell in told[[USER_ID, FILE, "_attributes"]].itertuples(index=False, name=None)
-    ]
-    users = pd.DataFrame(members, columns=None if members else [USER_ID, FILE]).astype("str")
+    codes, texts = pd.factorize(told["_attributes"])  # many people share theirs
+    known = [{n: _text(v) for n, v in _object(text).items() if _is_attribute(n, v)} for text in texts]
+    attributes = pd.DataFrame(known, index=range(len(texts))).astype("str").take(codes)
+    users = told[[USER_ID, FILE]].astype("str").reset_index(drop=True).join(attributes.reset_index(drop=True))
     for name in [str(name) for name in users if is_time_name(str(name))]:
         users[name] = times(users[name], export.zone)
     return people(users, export.workbook.cleaning)

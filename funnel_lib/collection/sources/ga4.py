@@ -7,28 +7,27 @@ BigQuery does. What is no complete object is set aside line by line.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from funnel_lib.collection import ga4_tables, layouts, linking
-from funnel_lib.collection.batch import FILE, LINE, LONGEST_RAW, RAW, REASONS, ROW, Batch, Sieve, rejected
+from funnel_lib.collection.batch import FILE, RAW, REASONS, ROW, Batch, Sieve, rejected
+from funnel_lib.collection.blocks import Block, Piece, gathered, pieces, side_by_side
 from funnel_lib.collection.channels import classify, known, unclassified
 from funnel_lib.collection.clean import people, screen
-from funnel_lib.collection.files import Export, format_of, opened
+from funnel_lib.collection.files import Export, format_of
 from funnel_lib.collection.keys import ANONYMOUS, LOGIN
-from funnel_lib.collection.lines import parts
 from funnel_lib.collection.offer import Offer
 from funnel_lib.collection.reading import is_json_lines
 from funnel_lib.collection.rest.systems.ga4 import API
@@ -42,7 +41,6 @@ from funnel_lib.schema import (
     DEVICE,
     EVENT,
     EVENT_ID,
-    FIRST_SEEN,
     PROPERTIES,
     SESSION_ID,
     SOURCE,
@@ -50,7 +48,7 @@ from funnel_lib.schema import (
     USER_ID,
 )  # fmt: skip
 
-BATCH_BYTES = 48 << 20
+BATCH_BYTES = 24 << 20
 """Unpacked text that is read at a time, from as many files as it takes; this bounds the memory."""
 _TABLES = (".csv", ".tsv", ".xlsx")
 _VALUE = '{"string_value":"VARCHAR","int_value":"VARCHAR","float_value":"VARCHAR","double_value":"VARCHAR"}'
@@ -100,14 +98,24 @@ SELECT line, event_date, event_timestamp, nullif(event_name, '') AS event, nulli
     device.user_agent AS user_agent, {_ANY.format("shown")} AS shown,
     '{{' || array_to_string(list_transform(list_filter(event_params, lambda p: p.key NOT IN {_RESERVED}),
         lambda p: {_MEMBER}), ',') || '}}' AS properties
+    , user_properties
 FROM (SELECT *, {_PARAM.format("ga_session_id")} AS session, {_PARAM.format("value")} AS price,
         {_PARAM.format("currency")} AS money, {_PARAM.format("exp_variant_string")} AS shown
-    FROM parsed) ORDER BY line
+    FROM (SELECT line, unnest(from_json(text, ?)) FROM objects))
 """  # noqa: S608 - made of constants
-_PARSE = """
-CREATE TEMP TABLE parsed AS
-SELECT line, unnest(from_json(text, ?)) FROM lines WHERE text[1] = '{' AND json_valid(text)
-"""
+_IDENTITIES = f"""
+SELECT file AS {FILE}, user_id, value, kind, holder, min(ts) AS first_seen FROM (
+    SELECT file, login AS user_id, pseudo AS value, '{ANONYMOUS}' AS kind, '{LOGIN}' AS holder, ts FROM kept
+    WHERE login IS NOT NULL AND pseudo IS NOT NULL
+    UNION ALL SELECT file, user_id, 'gclid:' || click, 'gclid',
+        CASE WHEN pseudo IS NULL THEN '{LOGIN}' ELSE '{ANONYMOUS}' END, ts FROM kept WHERE click IS NOT NULL
+) GROUP BY ALL ORDER BY ALL
+"""  # noqa: S608 - made of constants
+_KEPT = {
+    "file": FILE, "line": "_place", "user_id": USER_ID, "ts": TS, "login": "_login", "pseudo": "_pseudo",
+    "click": "_click",
+}  # fmt: skip
+"""Columns of the events that stay, as the two queries on them know them."""
 _ATTRIBUTES = f"""
 SELECT file, user_id, key, arg_max(value, (ts, line)) AS value, min(ts) AS since, max(ts) AS newest FROM (
     SELECT file, user_id, ts, line, pair.key AS key, {_ANY.format("pair.value")} AS value
@@ -117,27 +125,6 @@ GROUP BY ALL ORDER BY ALL
 """  # noqa: S608 - made of constants
 
 
-@dataclass
-class _Lines:
-    """Lines of one or more files that are read together: the file, number and bytes of each."""
-
-    files: list[str] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    texts: list[bytes] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    rules: dict[int, str] = field(default_factory=dict)
-    size: int = 0
-
-    def add(self, file: str, numbers: list[int], texts: list[bytes], rule: str) -> None:
-        if rule:
-            self.rules |= dict.fromkeys(range(len(self.texts), len(self.texts) + len(texts)), rule)
-        self.files += [file] * len(texts)
-        self.numbers += numbers
-        self.texts += texts
-        self.counts[file] = self.counts.get(file, 0) + len(texts)
-        self.size += sum(map(len, texts))
-
-
 def read(paths: Sequence[Path], export: Export) -> Iterator[Batch]:
     """Read the files in their order, in batches of about `BATCH_BYTES`.
 
@@ -145,28 +132,25 @@ def read(paths: Sequence[Path], export: Export) -> Iterator[Batch]:
     ------
     DataError : a file is damaged, or neither JSON lines nor Parquet nor a table of people's events.
     """
-    lines = _Lines()
-    for path in paths:
-        if path.suffix.lower() in _TABLES:
-            yield from ga4_tables.read(path, export)
-            continue
-        for numbers_, texts, rule in _blocks(path):
-            lines.add(export.relative(path), numbers_, texts, rule)
-            if lines.size >= BATCH_BYTES:
-                yield _batch(lines, export)
-                lines = _Lines()
-    if lines.counts:
-        yield _batch(lines, export)
+    # The threads are ours, one for each batch: each asks in a session of its own.
+    with duckdb.connect(config={"threads": 1}) as database:
+        make = partial(_batch, export=export, database=database)
+        for table, group in groupby(paths, lambda path: path.suffix.lower() in _TABLES):
+            if table:
+                for path in group:
+                    yield from ga4_tables.read(path, export)
+            else:
+                found = (piece for path in group for piece in _pieces(path, export.relative(path)))
+                yield from side_by_side(make, gathered(found, BATCH_BYTES))
 
 
-def _blocks(path: Path) -> Iterator[tuple[list[int], list[bytes], str]]:
-    """Yield the lines that hold anything, with their numbers, a megabyte at a time; and the rule that a line breaks."""
+def _pieces(path: Path, file: str) -> Iterator[Piece]:
     kind = format_of(path)
     if kind == "parquet":
         first = 1
-        yield [], [], ""  # a file without rows counts as read
+        yield Piece(file, first, b"")  # a file without rows counts as read
         for rows in ga4_tables.objects(path):
-            yield list(range(first, first + len(rows))), rows, ""
+            yield Piece(file, first, b"\n".join(rows))
             first += len(rows)
         return
     if kind != "text":
@@ -176,78 +160,49 @@ def _blocks(path: Path) -> Iterator[tuple[list[int], list[bytes], str]]:
             do="Export the table as JSON.",
         )  # fmt: skip
     is_json_lines(path)
-    first = 1
-    yield [], [], ""
-    with opened(path, part=True) as file:
-        for part, rule in parts(file):
-            lines = (part.removeprefix(codecs.BOM_UTF8) if first == 1 else part).removesuffix(b"\n").split(b"\n")
-            texts = [line.strip() for line in lines]
-            numbers_ = [number for number, text in enumerate(texts, first) if text or rule]
-            yield numbers_, [text for text in texts if text or rule], rule
-            first += len(lines)
+    yield from pieces(path, file)
 
 
-def _batch(lines: _Lines, export: Export) -> Batch:
-    origin, rule, texts = _origin(lines)
-    table = pa.table({"line": np.arange(len(texts)), "text": pc.if_else(pa.array(rule == ""), texts, None)})
-    with duckdb.connect() as connection:
+def _batch(found: Sequence[Piece], *, export: Export, database: duckdb.DuckDBPyConnection) -> Batch:
+    block = Block.of(found)
+    with database.cursor() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        # DuckDB gives each batch of rows to one thread.
-        connection.register("lines", pa.Table.from_batches(table.to_batches(max_chunksize=8192), table.schema))
-        connection.execute(_PARSE, [_SHAPE])
-        fields = connection.sql(_FIELDS).to_arrow_table().to_pandas()
-        rule[np.setdiff1d(np.flatnonzero(rule == ""), fields["line"])] = "broken_json"
-        sieve = _events(fields, origin.loc[fields["line"]].reset_index(drop=True), export)
+        parsed = block.objects(connection, _FIELDS, _SHAPE)
+        sieve = _events(parsed.drop_columns("user_properties").to_pandas(), block, export)
+        places = sieve.rows["_place"].to_numpy()
+        held, broken = places[~sieve.open], np.delete(np.arange(len(block.rule)), places)
         kept, aside = sieve.split()
-        connection.register(
-            "kept", pa.table({"file": kept[FILE], "line": kept["_place"], USER_ID: kept[USER_ID], TS: kept[TS]})
-        )
+        aside = aside.assign(**{RAW: block.origin(held)[RAW].array})
+        connection.register("parsed", parsed.select(["line", "user_properties"]))
+        connection.register("kept", pa.table({new: kept[name] for new, name in _KEPT.items()}))
         attributes = connection.sql(_ATTRIBUTES).to_arrow_table().to_pandas()
-    broken = origin[rule != ""].assign(rule=rule[rule != ""])
-    broken["reason"] = broken["rule"].map(REASONS)
+        met = connection.sql(_IDENTITIES).to_arrow_table().to_pandas()
+    rule = pd.Series(block.rule[broken], dtype="str").replace("", "broken_json")
+    faulty = block.origin(broken).assign(rule=rule, reason=rule.map(REASONS))
     users, keys = _users(attributes, export)
     derived = {
-        "identities": pd.concat([_identities(kept, export), keys], ignore_index=True), "exposures": _exposures(kept),
-        "users": users,
+        "identities": pd.concat([met.assign(**{SOURCE: export.name}), keys], ignore_index=True),
+        "exposures": _exposures(kept), "users": users,
     }  # fmt: skip
     origins = pd.DataFrame({"source": kept["_origin"], "medium": kept["_medium"]})
     late = kept.loc[kept["_late"], FILE].value_counts()
     return Batch(
-        "events", kept.drop(columns=list(_WORK)), rejected(pd.concat([rejected(broken), aside])), lines.counts,
+        "events", kept.drop(columns=list(_WORK)), rejected(pd.concat([rejected(faulty), aside])), block.counts(),
         derived=derived, remarks={(str(file), "late"): int(rows) for file, rows in late.items()},
         unclassified=unclassified(origins, kept[CHANNEL]),
     )  # fmt: skip
 
 
-def _origin(lines: _Lines) -> tuple[pd.DataFrame, npt.NDArray[np.object_], pa.Array]:
-    """Return where each line comes from, which of them are no text, and the texts."""
-    rule: npt.NDArray[np.object_] = np.full(len(lines.texts), "", dtype=object)
-    rule[list(lines.rules)] = list(lines.rules.values())
-    try:
-        texts = pa.array(lines.texts, type=pa.binary()).cast(pa.string())
-    except pa.ArrowInvalid:
-        decoded = [line.decode("utf-8", "replace") for line in lines.texts]
-        other = [text.encode() != line for text, line in zip(decoded, lines.texts, strict=True)]
-        rule[np.array(other) & (rule == "")] = "bad_encoding"
-        texts = pa.array(decoded, type=pa.string())
-    columns = {
-        FILE: pd.Series(lines.files, dtype="str"),
-        LINE: pd.Series(lines.numbers, dtype="int64"),
-        RAW: pc.utf8_slice_codeunits(texts, 0, LONGEST_RAW).to_pandas().astype("str"),
-        ROW: pd.Series(np.zeros(len(texts)), dtype="uint64"),  # events are told apart by their key
-    }
-    return pd.DataFrame(columns), rule, texts
-
-
-def _events(fields: pd.DataFrame, origin: pd.DataFrame, export: Export) -> Sieve:
-    """Return the rows as canonical events (and columns to work with), broken ones set aside."""
+def _events(fields: pd.DataFrame, block: Block, export: Export) -> Sieve:
+    """Return the rows as canonical events (and columns to work with), broken ones set aside, all without RAW."""
+    origin = block.place(fields["line"].to_numpy())
     text = {name: fields[name].astype("str") for name in fields if name != "line"}
-    micros, amount = numbers(text["event_timestamp"]), numbers(text["amount"])
+    micros, amount = _plain_numbers(text["event_timestamp"]), numbers(text["amount"])
     micros = micros.where(micros.between(0, 9e15))
     person = text["pseudo"].fillna(text["login"])
     rows = {
         EVENT_ID: text["event_id"], USER_ID: person, EVENT: text["event"], TS: _instants(micros),
-        SOURCE: pd.Series([export.name] * len(fields), dtype="str"), SESSION_ID: person + "." + text["session_id"],
+        SOURCE: pd.Series(export.name, index=fields.index, dtype="str"), SESSION_ID: person + "." + text["session_id"],
         AMOUNT: amount, CURRENCY: text["currency"],
         CHANNEL: classify(_traits(text), known(tuple(export.workbook.channels))),
         CAMPAIGN: text["campaign"].mask(text["campaign"].isin(_NO_CAMPAIGN)), DEVICE: text["device"],
@@ -257,7 +212,12 @@ def _events(fields: pd.DataFrame, origin: pd.DataFrame, export: Export) -> Sieve
     }  # fmt: skip
     day = _export_day(origin[FILE], text["event_date"], export)
     rows["_late"] = (day - rows[TS]) > export.workbook.cleaning.late_after
-    sieve = Sieve(pd.DataFrame(rows).join(origin))
+    # Events are told apart by their key; what their lines hold is asked for where one is set aside.
+    rest: dict[str, Any] = {
+        RAW: pd.Series(None, index=origin.index, dtype="str"),
+        ROW: np.zeros(len(origin), dtype=np.uint64),
+    }
+    sieve = Sieve(pd.DataFrame(rows).join(origin.assign(**rest)))
     stamp = text["event_timestamp"]
     sieve.reject(
         stamp.notna() & micros.isna(),
@@ -276,6 +236,14 @@ def _events(fields: pd.DataFrame, origin: pd.DataFrame, export: Export) -> Sieve
     return sieve
 
 
+def _plain_numbers(text: pd.Series[Any]) -> pd.Series[Any]:
+    """Return what `numbers` does, at once where all texts are plain numbers, as they nearly always are."""
+    try:
+        return pd.Series(pc.cast(pa.array(text, pa.string()), pa.float64()).to_numpy(), index=text.index)
+    except pa.ArrowInvalid:
+        return numbers(text)
+
+
 def _instants(micros: pd.Series[Any]) -> pd.Series[Any]:
     whole = micros.fillna(0).astype("int64").to_numpy().astype("datetime64[us]")
     return pd.Series(whole, index=micros.index).dt.tz_localize("UTC").mask(micros.isna())
@@ -292,22 +260,6 @@ def _export_day(file: pd.Series[Any], event_date: pd.Series[Any], export: Export
 
 def _traits(text: Mapping[Any, pd.Series[Any]]) -> pd.DataFrame:
     return pd.DataFrame({"source": text["origin"], "medium": text["medium"], "gclid": text["gclid"]})
-
-
-def _identities(kept: pd.DataFrame, export: Export) -> pd.DataFrame:
-    """Return the links (login id, browser id) and (person, click id) with the time of the first row that has both."""
-    both = kept[kept["_login"].notna() & kept["_pseudo"].notna()]
-    known = pd.DataFrame({USER_ID: both["_login"], "value": both["_pseudo"], "kind": ANONYMOUS, "holder": LOGIN})
-    click = kept[kept["_click"].notna()]
-    anonymous = click["_pseudo"].notna()
-    clicked = pd.DataFrame({
-        USER_ID: click[USER_ID], "value": "gclid:" + click["_click"], "kind": "gclid",
-        "holder": anonymous.map({True: ANONYMOUS, False: LOGIN}),
-    })  # fmt: skip
-    links = pd.concat([known, clicked])
-    links = links.assign(**{FILE: kept.loc[links.index, FILE], FIRST_SEEN: kept.loc[links.index, TS]})
-    first = links.groupby([FILE, USER_ID, "value", "kind", "holder"])[FIRST_SEEN].min().reset_index()
-    return first.assign(**{SOURCE: export.name})
 
 
 def _exposures(kept: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from funnel_lib.collection.pages import FURTHER
 from funnel_lib.collection.rest.systems.hubspot import API
 
 _STAGE_PROPERTY = r"(?i)\s*deal ?stage\s*"
-_FIRST_ID = r'"id": "?([^",}]+)'
+_FIRST_ID = r'"id":\s*"?([^",}]+)'
 _BOUND = re.compile(
     r"\+?(?:date |hs_v2_date_|hs_date_)(entered|exited)[ _]\"?(?P<stage>.+?)\"?(?: \([^()]*\))?\"?", re.I
 )

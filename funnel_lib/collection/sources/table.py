@@ -25,7 +25,7 @@ def check(export: Export) -> None:
     """
     source, spec = export.source, table(str(export.source.table))
     given = {*source.columns, *source.constants}
-    made = {SOURCE, EVENT_ID} if source.table == "events" else {CURRENCY} if source.table == "spend" else set()
+    made = {SOURCE, EVENT_ID} if source.table == "events" else {CURRENCY} if source.table == "spend" else {SOURCE}
     lacking = [name for name, column in spec.columns.items() if column.required and name not in given | made]
     if lacking:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
@@ -22,7 +23,7 @@ from funnel_lib.errors import ConfigError, choices
 OPEN = "open"
 AGE_DAYS: dict[Every, int] = {"day": 1, "week": 7, "month": 30}
 _MOST: dict[Every, int] = {"day": 31, "week": 26, "month": 24}
-_COHORTS = 3
+_COHORTS, _PLAIN = 3, 0.1
 _LADDER = ("entered", "observed", "converted", "earlier", "seen")
 _TRIANGLE = [
     "cohort", "age", "entered", "observed", "converted", "earlier", "seen", "rate", "low", "high", "level", "closes",
@@ -154,8 +155,9 @@ def nowcast(triangle: pd.DataFrame, *, rules: Rules) -> pd.DataFrame:
 
     The chain ladder on the triangle: of the conversions by each age, the share that had come by the age before
     is the same for all cohorts; how many convert is each cohort's own. See `forecast` for the interval; where
-    the shares vary from cohort to cohort more than chance explains, it is widened by that (`dispersion`, of the
-    ages that the cohort has ahead of it).
+    finished cohorts' shares by an age vary more than chance explains, it is widened by that (`dispersion`, at the
+    ages of the cohort's open units), and once more for being known from so few cohorts where the variation is
+    plain (Student's t instead of the normal quantile).
 
     Parameters
     ----------
@@ -164,10 +166,11 @@ def nowcast(triangle: pd.DataFrame, *, rules: Rules) -> pd.DataFrame:
 
     Returns
     -------
-    Frame `cohort, entered, seen, expected, low, high, level, until_age, dispersion, finished, reason`: the
+    Frame `cohort, entered, seen, expected, low, high, level, until_age, dispersion, p, finished, reason`: the
     conversions seen so far; the share of those who entered that will have converted by the age `until_age`, the
     greatest at which `enough` units and `min_events` conversions have been observed. Of a cohort that is
-    still open, only those count who have entered. A finished cohort's limits are what came. `reason` is
+    still open, only those count who have entered. A finished cohort's limits are what came. `p` (of all cohorts
+    together) is the chance of delays as different as theirs if they were the same: chi-squared. `reason` is
     `too_few` conversions so far, `open`: no unit has reached the first age, `nothing_mature`, or `no_times`.
     """
     if triangle["cohort"].isna().any():
@@ -184,25 +187,26 @@ def nowcast(triangle: pd.DataFrame, *, rules: Rules) -> pd.DataFrame:
     last = int(np.flatnonzero(grown)[-1]) + 1
     observed, converted, earlier, seen = (wide[name][:, :last] for name in _LADDER[1:])
     delays = Delays.of(np.arange(1, last + 1), (converted - earlier).sum(axis=0), came[:last])
-    dispersion = _dispersion(converted, earlier)
+    varied, p = _varied({name: cells[:, :last] for name, cells in wide.items()}, delays, rules.level)
     rows = []
     for place, entered in enumerate(wide["entered"].max(axis=1)):
         ladder = (observed[place], converted[place], earlier[place])
-        told = _of_cohort(int(entered), ladder, delays, dispersion, rules)
+        told = _of_cohort(int(entered), ladder, delays, varied, rules)
         most = seen[place, -1]
         rows.append((entered, most, *(max(value, most / entered) for value in told[:3]), told[3]))
     frame = pd.DataFrame(rows, columns=["entered", "seen", "expected", "low", "high", "dispersion"])
     finished = triangle[(triangle["age"] == last) & triangle["finished"]]["cohort"]
     reason = np.where(frame["expected"].notna(), "", np.where(observed[:, 0] == 0, OPEN, TOO_FEW))
     frame = frame.assign(
-        cohort=pd.DatetimeIndex(cohorts), level=rules.level, until_age=last,
+        cohort=pd.DatetimeIndex(cohorts), level=rules.level, until_age=last, p=p,
         finished=np.isin(cohorts, finished.to_numpy()), reason=pd.Series(reason, dtype="str"),
     )  # fmt: skip
     return frame[_NOWCAST]
 
 
 _NOWCAST = [
-    "cohort", "entered", "seen", "expected", "low", "high", "level", "until_age", "dispersion", "finished", "reason",
+    "cohort", "entered", "seen", "expected", "low", "high", "level", "until_age", "dispersion", "p", "finished",
+    "reason",
 ]  # fmt: skip
 
 
@@ -214,7 +218,7 @@ def _unknown(triangle: pd.DataFrame, rules: Rules, reason: str) -> pd.DataFrame:
 
 
 def _of_cohort(
-    entered: int, ladder: tuple[Ints, Ints, Ints], delays: Delays, dispersion: Floats, rules: Rules
+    entered: int, ladder: tuple[Ints, Ints, Ints], delays: Delays, varied: Floats, rules: Rules
 ) -> tuple[float, float, float, float]:
     """Return the share of one cohort that is expected in the end, its limits, and its dispersion."""
     observed, converted, earlier = ladder
@@ -223,25 +227,47 @@ def _of_cohort(
         return math.nan, math.nan, math.nan, math.nan
     units = np.append(entered, observed) - np.append(observed, 0)  # by the number of ages completed
     waiting = units - np.append(0, converted) + np.append(earlier, 0)
-    ahead = delays.noise * (waiting.cumsum()[:-1] > 0)  # of the ages that some unit has yet to complete
-    spread = float(ahead @ dispersion / ahead.sum()) if ahead.any() else 1.0
+    ahead = waiting[:-1] * (1 - delays.share[:-1])  # units by what their age leaves to come
+    spread = float(ahead @ varied / ahead.sum()) if ahead.any() else 1.0
     told = forecast(known, waiting, delays, rules.level, spread)
     return told.expected / entered, told.low / entered, told.high / entered, spread
 
 
-def _dispersion(converted: Ints, earlier: Ints) -> Floats:
-    """Return for each age how much the shares that had come by the age before vary: 1 is as chance would have it.
+def _varied(wide: Mapping[str, Ints], delays: Delays, level: float) -> tuple[Floats, float]:
+    """Return by how much cohorts' shares by each age vary more than by chance (1: no more), and the p of “not at all”.
 
-    Pearson's chi-squared by its degrees of freedom; at least 1. That of all ages, where an age has too few cohorts.
+    What made a cohort slow by one age keeps it slow by the next, so its share by an age, of all that came in the end,
+    says how far a forecast from that age is off: Pearson's chi-squared of the finished cohorts by its degrees of
+    freedom. That of the steps between ages where too few cohorts are finished. Place i: i ages are completed.
     """
+    from scipy.special import chdtrc, ndtri, stdtrit
+
+    converted, last = wide["converted"], len(delays.times)
+    squares, freedom = _steps(converted, wide["earlier"])
+    p = float(chdtrc(freedom, squares)) if freedom else math.nan
+    done = (wide["observed"][:, -1] == wide["entered"][:, 0]) & (converted[:, -1] > 0)
+    varied = np.full(last, squares / freedom if freedom else 1.0)
+    for age in range(1, last):
+        came, share = converted[done, -1], delays.share[age]
+        spread = came * share * (1 - share)
+        judged = spread >= 1
+        if judged.sum() >= _COHORTS:
+            few = judged.sum() - 1
+            gaps = (converted[done, age - 1] - came * share)[judged]
+            wider = stdtrit(few, (1 + level) / 2) / ndtri((1 + level) / 2) if p < _PLAIN else 1.0
+            varied[age] = float((gaps**2 / spread[judged]).sum()) / few * wider**2
+    varied[0] = varied[min(1, last - 1)]
+    return np.maximum(varied, 1.0), p
+
+
+def _steps(converted: Ints, earlier: Ints) -> tuple[float, int]:
+    """Return chi-squared of “the share that had come by the age before is that of all cohorts”, and its freedom."""
     total = converted.sum(axis=0)
     share: Floats = np.divide(earlier.sum(axis=0), total, out=np.zeros(len(total)), where=total > 0)
     spread = converted * share * (1 - share)
     judged = spread >= 1
-    squares = np.where(judged, (earlier - converted * share) ** 2 / np.where(judged, spread, 1), 0.0).sum(axis=0)
-    freedom = np.maximum(judged.sum(axis=0) - 1, 0)
-    whole = squares.sum() / freedom.sum() if freedom.sum() else 1.0
-    return np.maximum(np.where(freedom >= _COHORTS, squares / np.maximum(freedom, 1), whole), 1.0)
+    squares = np.where(judged, (earlier - converted * share) ** 2 / np.where(judged, spread, 1), 0.0)
+    return float(squares.sum()), int(np.maximum(judged.sum(axis=0) - 1, 0).sum())
 
 
 @dataclass(frozen=True)

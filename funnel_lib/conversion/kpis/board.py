@@ -16,6 +16,7 @@ COLUMNS = [
     "stage", "kpi", "group", "unit", "value", "low", "high", "level", "n", "before", "difference", "diff_low",
     "diff_high", "clear", "better", "good", "owner", "reason",
 ]  # fmt: skip
+OF_EVENTS = ("people", "events", "share", "amount", "days", "average")
 
 
 def board(scope: Scope, *, people: Journeys | None = None, rng: Rng) -> pd.DataFrame:
@@ -59,7 +60,7 @@ def _measured(scope: Scope, people: Journeys | None, rng: Rng) -> pd.DataFrame:
     data, rows = Reading(scope, units), []
     for stage, held in stages(scope.workbook.kpis).items():
         for name, kpi in held.kpis.items():
-            timeless = scope.as_of is None or (not scope.events.exists() and kpi.formula.verb not in ("score", "deals"))
+            timeless = scope.as_of is None or (kpi.formula.verb in OF_EVENTS and not scope.events.exists())
             found = [Measured("number", reason="no_events")] if timeless else measured(
                 data, kpi.formula, by=kpi.by, rng=rng
             )  # fmt: skip

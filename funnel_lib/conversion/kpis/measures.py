@@ -11,7 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from funnel_lib.collection.scope import Scope
 from funnel_lib.conditions import meets, plain
+from funnel_lib.config import Rules
 from funnel_lib.conversion.durations.timing import quantile_interval
 from funnel_lib.conversion.journeys import UNKNOWN
 from funnel_lib.conversion.kpis.reading import UNIT, Reading
@@ -25,6 +27,7 @@ from funnel_lib.scorecard import Formula, Match
 Unit = Literal["count", "share", "money", "days", "points", "number"]
 NO_DATA, NO_COLUMN, NO_SPEND, NO_CURRENCY = "not_in_data", "no_such_column", "no_spend", "other_currency"
 NO_SURVEY, NO_DEALS, NO_AMOUNT, NOBODY, OPEN = "not_asked", "no_deals", "no_amount", "nobody_there", "open"
+TOO_RECENT, NO_DATE = "deals_too_recent", "no_date_column"
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _share(data: Reading, what: Any, by: str | None, _: Rng) -> Iterator[Measure
     joined = after.merge(firsts[[UNIT, TS]].rename(columns={TS: "since"}), on=UNIT)
     again = what.of == what.among  # the same event again: a later one
     late = joined[TS] > joined["since"] if again else joined[TS] >= joined["since"]
-    did = set(joined.loc[late & (joined[TS] <= joined["since"] + what.within), UNIT])
+    did = joined.loc[late & (joined[TS] <= joined["since"] + what.within), UNIT].drop_duplicates()
     if firsts.empty:
         yield Measured("share", reason=OPEN if len(rows) else NOBODY)
     for name, own in _groups(firsts, by) if len(firsts) else ():
@@ -225,17 +228,16 @@ def _score(data: Reading, what: Any, _by: str | None, rng: Rng) -> Iterator[Meas
     elif what.measure == "satisfied":
         yield _opinion(satisfied(scores, scale=what.scale, least=what.least, rules=rules), unit)
     else:
-        kept = scores[(scores >= what.scale[0]) & (scores <= what.scale[1])]
-        if len(kept) < rules.min_units:
-            yield Measured(unit, n=len(kept), reason=TOO_FEW if len(kept) else NOBODY)
-            return
-        yield Measured(unit, *ratio_interval(kept, level=rules.level, rng=rng), n=len(kept))
+        yield _mean(pd.Series(scores[(scores >= what.scale[0]) & (scores <= what.scale[1])]), unit, rules, rng)
 
 
 def _deals(data: Reading, what: Any, _by: str | None, _: Rng) -> Iterator[Measured]:
-    rows = data.table("deals", "created") if data.scope.store.path("deals").is_file() else None
+    rows = data.table("deals", what.by) if data.scope.store.path("deals").is_file() else None
     if rows is None:
         yield Measured("share", reason=NO_DEALS)
+        return
+    if what.by == "closed" and not _reaches_back(data.scope):
+        yield Measured("share", reason=TOO_RECENT)
         return
     among = rows[meets(rows, what.among)]
     if data.units is not None:
@@ -244,7 +246,94 @@ def _deals(data: Reading, what: Any, _by: str | None, _: Rng) -> Iterator[Measur
     yield _opinion(share(count, len(among), rules=data.scope.workbook.rules), "share")
 
 
+def _deal_value(data: Reading, what: Any, _by: str | None, rng: Rng) -> Iterator[Measured]:
+    rows, rules = data.table("deals", "closed"), data.scope.workbook.rules
+    if rows is None or AMOUNT not in rows:
+        yield Measured("money", reason=NO_DEALS if rows is None else NO_AMOUNT)
+        return
+    rows = rows[meets(rows, what.among)]
+    if data.units is not None:
+        rows = rows[rows["user_id"].isin(data.units)] if "user_id" in rows else rows[:0]
+    ours = rows[rows[AMOUNT] >= 0]
+    if CURRENCY in ours:
+        ours = ours[ours[CURRENCY].isna() | (ours[CURRENCY] == data.scope.workbook.currency)]
+    if ours.empty:
+        yield Measured("money", reason=NO_AMOUNT if len(rows) else NOBODY)
+    elif what.measure == "sum":
+        yield Measured("money", float(ours[AMOUNT].sum()), n=len(ours))
+    else:
+        yield _mean(ours[AMOUNT], "money", rules, rng)
+
+
+def _average(data: Reading, what: Any, _by: str | None, rng: Rng) -> Iterator[Measured]:
+    match = Match(event=what.event, where=what.where)
+    if not data.knows(match):
+        yield Measured("number", reason=NO_DATA)
+        return
+    found = data.events(match, by=what.of)
+    known = found.assign(value=pd.to_numeric(found["group"], errors="coerce") / what.divide).dropna(subset="value")
+    if known.empty:
+        yield Measured("number", reason=NO_COLUMN if len(found) else NOBODY)
+        return
+    people = known.groupby(UNIT)["value"]
+    if len(people) < data.scope.workbook.rules.min_units:
+        yield Measured("number", n=len(known), reason=TOO_FEW)
+        return
+    level = data.scope.workbook.rules.level
+    yield Measured("number", *ratio_interval(people.sum(), people.size(), level=level, rng=rng), n=len(known))
+
+
+def _reached(data: Reading, what: Any, by: str | None, _: Rng) -> Iterator[Measured]:
+    unit: Unit = "count" if what.among is None else "share"
+    dates = data.scope.users.select_dtypes("datetimetz").columns
+    if any(name not in dates for name in filter(None, (what.of, what.among))):
+        yield Measured(unit, reason=NO_DATE)
+        return
+    rows = data.table("users", what.among or what.of)
+    if rows is None or (by is not None and by not in rows):
+        yield Measured(unit, reason=NO_COLUMN)
+        return
+    rows = rows if data.units is None else rows[rows["user_id"].isin(data.units)]
+    rows = rows.assign(group="" if by is None else rows[by])
+    if what.among is None:
+        for name, own in _groups(rows, by):
+            yield Measured(unit, len(own), n=len(own), group=name)
+        return
+    since, reached = rows[what.among], rows[what.of]
+    known = data.scope.as_of
+    over = since.notna() if known is None else since <= pd.Timestamp(known) - what.within
+    if not over.any():
+        yield Measured(unit, reason=OPEN if len(rows) else NOBODY)
+        return
+    did = (reached >= since) & (reached <= since + what.within)
+    for name, own in _groups(rows.assign(did=did)[over], by):
+        found = share(int(own["did"].sum()), len(own), rules=data.scope.workbook.rules)
+        yield replace(_opinion(found, unit), group=name)
+
+
+def _mean(values: pd.Series[Any], unit: Unit, rules: Rules, rng: Rng) -> Measured:
+    """Return the mean of independent values with its interval, or that there are too few of them."""
+    if len(values) < rules.min_units:
+        return Measured(unit, n=len(values), reason=TOO_FEW if len(values) else NOBODY)
+    return Measured(unit, *ratio_interval(values, level=rules.level, rng=rng), n=len(values))
+
+
+def _reaches_back(scope: Scope) -> bool:
+    """Return whether nine in ten decided deals take no longer than the deals reach back before the period.
+
+    In the first weeks of a list only fast deals are decided, and those are mostly of one kind.
+    """
+    deals = scope.store.read("deals")
+    created, closed = pd.to_datetime(deals["created"]), pd.to_datetime(deals["closed"])
+    days = (closed - created).dt.total_seconds().dropna().to_numpy() / 86_400
+    if not len(days):
+        return True
+    start = pd.Timestamp(scope.period.start if created.dt.tz is not None else scope.period.first_day)
+    return bool(created.min() <= start - timedelta(days=float(np.quantile(days, 0.9))))
+
+
 _VERBS: Mapping[str, Callable[[Reading, Any, str | None, Rng], Iterator[Measured]]] = {
     "people": _people, "events": _events, "share": _share, "spend": _spend, "click_rate": _click_rate,
     "cost_per": _cost_per, "amount": _amount, "days": _days, "score": _score, "deals": _deals,
+    "deal_value": _deal_value, "average": _average, "reached": _reached,
 }  # fmt: skip

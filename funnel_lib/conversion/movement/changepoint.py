@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 from functools import partial
@@ -13,7 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
+from funnel_lib.conversion.engine.plan import MISSING
+from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.movement.dating import as_dates, local_days
+from funnel_lib.conversion.movement.noise import chance, lasting, memory, rated
 from funnel_lib.conversion.rates import TOO_FEW, Base, base_of, closed_only, differences, wilson
 from funnel_lib.errors import DataError
 
@@ -72,22 +76,24 @@ def daily(
     """
     place = base_of(journeys, step, base)
     zone = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
-    frame, limit = journeys.frame, journeys.closed_until
+    limit = journeys.closed_until
     entry, at, depth = ("first_entry", "first_entry", "first_depth") if place == 1 else ("t_1", f"t_{place}", "depth")
-    there = frame[at].notna().to_numpy() & (frame[depth] >= place).to_numpy()
+    reached, stood, entered = journeys.frame[depth].to_numpy(), journeys.moments(at), journeys.moments(entry)
+    there = (stood != MISSING) & (reached >= place)
     last = [journeys.period.last_day] if journeys.period else []
     if limit is not None and closed_only(journeys, rules):
-        there &= (frame[entry] <= limit).to_numpy()
+        there &= (entered != MISSING) & (entered <= microseconds(limit))
         last.append(limit.astimezone(zone).date() - timedelta(days=1))
-    seen = frame[there]
-    days = pd.DatetimeIndex(seen[at]).tz_convert(zone).tz_localize(None).normalize().as_unit("us")
+    stood, entered, passed = stood[there], entered[there], reached[there] >= step
+    days = local_days(stood, zone)
     if len(days) == 0:
-        return pd.DataFrame({"day": days, "numerator": days.asi8, "denominator": days.asi8})
-    wait = np.quantile((seen[at] - seen[entry]).dt.total_seconds(), 0.95) / 86400
-    first = days.min() + pd.Timedelta(days=int(np.ceil(wait)))
-    span = pd.date_range(first, min([days.max(), *map(pd.Timestamp, last)]), unit="us")
-    row, passed = span.get_indexer(days), (seen[depth] >= step).to_numpy()
-    numerator, denominator = (np.bincount(row[kept], minlength=len(span)) for kept in ((row >= 0) & passed, row >= 0))
+        return pd.DataFrame({"day": as_dates(days), "numerator": days, "denominator": days})
+    wait = np.quantile((stood - entered) / 1e6, 0.95) / 86400
+    first = as_dates(days.min() + np.array([int(np.ceil(wait))]))[0]
+    span = pd.date_range(first, min([as_dates(days.max()[None])[0], *map(pd.Timestamp, last)]), unit="us")
+    row = days - int(days.min()) - int(np.ceil(wait))
+    inside = (row >= 0) & (row < len(span))
+    numerator, denominator = (np.bincount(row[kept], minlength=len(span)) for kept in (inside & passed, inside))
     return pd.DataFrame({"day": span, "numerator": numerator, "denominator": denominator})
 
 
@@ -96,7 +102,8 @@ def changes(counts: pd.DataFrame, *, rules: Rules, rng: Rng, shortest: int = 3, 
 
     For every day the binomial likelihood ratio of "another level from here on" against "one level", and for every spell
     of up to four weeks the score statistic of "another level in between". The largest of each, divided by what the
-    residuals' autocorrelation adds to the variance of long sums, is judged by permuting days among the same weekdays
+    residuals' autocorrelation adds to the variance of long sums, is judged by days arranged anew among the same
+    weekdays, as like to their neighbours as the residuals are and a little more, each arrangement divided by its own
     (the smaller p counts double). So neither weekdays, nor more variance than a binomial's, nor neighbouring days that
     resemble each other are taken for a change; slow drift may be. Where one is found, all sides are searched in turn
     (binary segmentation), with p doubled at each depth. Weekday effects (on the logit) are removed from three weeks on.
@@ -109,7 +116,7 @@ def changes(counts: pd.DataFrame, *, rules: Rules, rng: Rng, shortest: int = 3, 
     ----------
     counts : `day, numerator, denominator`, one row per day, as of `daily`; missing days are days without units.
     rules : level and least numbers.
-    rng, draws : permutations; fewer are drawn where there is plainly nothing.
+    rng, draws : arrangements; fewer are drawn where there is plainly nothing.
     shortest : days that a level lasts at least. A single odd day is an incident, not a change.
 
     Raises
@@ -126,7 +133,7 @@ def changes(counts: pd.DataFrame, *, rules: Rules, rng: Rng, shortest: int = 3, 
     beta, bounds, near = _weekdays(k, n, weekday, cuts), [0, *cuts, len(k)], []
     residuals = _residuals(k, n, weekday, beta, cuts)
     dispersion = max(1.0, float((residuals**2).sum()) / max(1, (residuals != 0).sum() - len(beta) - len(cuts)))
-    dispersion *= _memory(residuals, len(cuts) + 1)
+    dispersion *= float(lasting(*memory(residuals, len(cuts) + 1)))
     for left, right in zip(bounds, bounds[2:], strict=False):
         ratio = _scan(k[left:right], n[left:right], weekday[left:right], beta, shortest)
         alike = np.flatnonzero(ratio >= ratio.max() + 2 * np.log(1 - np.sqrt(rules.level)) * dispersion)
@@ -185,37 +192,20 @@ def _likeliest(
     k: Floats, n: Floats, weekday: Ints, beta: Floats, shortest: int, draws: int, rng: Rng
 ) -> tuple[float, list[int]]:
     """Return the p-value of the likelier of a lasting change and a spell, for both questions, and its cuts."""
+    passed, seen = _sums(k, n, weekday, [])
+    expected = 1 / (1 + np.exp(-(_fit(passed.sum(axis=1), seen, beta)[0] + beta[weekday])))
+    off = (k - n * expected) / np.sqrt(np.maximum(n * expected * (1 - expected), 1e-9))
     tested = []
-    for spell, scan in enumerate((_scan, _spells)):
+    for scan in (_scan, _spells):
         score = partial(scan, weekday=weekday, beta=beta, shortest=shortest)
-        ratio = score(k, n)
-        if (best := float(ratio.max(initial=-np.inf))) > 0:
-            first, more = divmod(int(ratio.argmax()), ratio.shape[-1] if spell else 1)
-            cuts = [first, first + more + shortest] if spell else [first + 1]
-            p = _chance(best / _lasting(k, n, weekday, beta, shortest, cuts), score, k, n, weekday, draws, rng)
+        rate = partial(rated, score=score, expected=expected, shortest=shortest)
+        found = rate(k[None], n[None])
+        if (best := float(found.best[0])) > 0:
+            cuts = [int(cut) for cut in found.cuts[0]]
+            p = chance(found, rate, np.stack([k, n]), weekday, off, draws, rng)
             tested.append((p, np.log(len(k)) * len(cuts) - best, cuts))
     p, _, cuts = min(tested, default=(1.0, 0.0, []))
     return min(1.0, 2 * p), cuts
-
-
-def _chance(
-    best: float, score: Callable[[Floats, Floats], Floats], k: Floats, n: Floats, weekday: Ints, draws: int, rng: Rng
-) -> float:
-    """Return the share of permutations that score as much; stops once ten did (Besag and Clifford 1991)."""
-    larger = done = 0
-    while done < draws and larger < 10:
-        size = min(100, draws - done)
-        order = _shuffled(weekday, size, rng)
-        ratios = score(k[order], n[order]).reshape(size, -1).max(axis=1)
-        larger, done = larger + int((ratios >= best - 1e-9).sum()), done + size
-    return (1 + larger) / (1 + done)
-
-
-def _shuffled(weekday: Ints, size: int, rng: Rng) -> Ints:
-    """Return so many arrangements of the days that keep each day's weekday."""
-    order = np.empty((size, len(weekday)), dtype=np.int64)
-    order[:, np.argsort(weekday, kind="stable")] = np.argsort(weekday + rng.random((size, len(weekday))), axis=1)
-    return order
 
 
 def _scan(k: Floats, n: Floats, weekday: Ints, beta: Floats, shortest: int) -> Floats:
@@ -302,31 +292,6 @@ def _residuals(k: Floats, n: Floats, weekday: Ints, beta: Floats, cuts: Sequence
     p = 1 / (1 + np.exp(-(level + beta[weekday])))
     variance = n * p * (1 - p)
     return np.divide(k - n * p, np.sqrt(variance), out=np.zeros_like(k), where=variance > 1e-9)
-
-
-def _memory(residuals: Floats, levels: int) -> float:
-    """Return by how much the variance of long sums exceeds that of independent days.
-
-    Autocorrelation a at lag 1 that falls by a factor f (from lag 1 to 2) per day gives `1 + 2 a / (1 - f)`; both lags
-    are corrected for the levels fitted. Where a lies within its noise, 1.
-    """
-    days = len(residuals)
-    power = max(float((residuals**2).sum()), 0.5 * days)  # far below a binomial's there is nothing to remember
-    one, two = (float((residuals[lag:] * residuals[:-lag]).sum()) / power for lag in (1, 2))
-    bias = (levels + 0.5) / days
-    one, two = one + bias * (1 + 2 * max(one, 0)), two + bias
-    return 1.0 if one < 1 / np.sqrt(days) else 1 + 2 * one / (1 - min(0.9, max(one, two / one)))
-
-
-def _lasting(k: Floats, n: Floats, weekday: Ints, beta: Floats, shortest: int, cuts: Sequence[int]) -> float:
-    """Return the memory beside the cuts; beside a single one and the best on each side: more changes are no memory."""
-    more = list(cuts)
-    for left, right in pairwise([0, *cuts, len(k)]) if len(cuts) == 1 else ():
-        if right - left > 2 * shortest + 1:
-            ratio = _scan(k[left:right], n[left:right], weekday[left:right], beta, shortest)
-            more.append(left + int(ratio.argmax()) + 1)
-    more.sort()
-    return _memory(_residuals(k, n, weekday, _weekdays(k, n, weekday, more), more), len(more) + 1)
 
 
 def _levels(table: pd.DataFrame, bounds: Sequence[int], dispersion: float, rules: Rules) -> pd.DataFrame:

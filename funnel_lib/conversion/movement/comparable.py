@@ -19,6 +19,8 @@ WEEKS = 26
 def comparable(scope: Scope) -> Journeys | None:
     """Return the journeys of the stretch before a scope's period: as long, with the same mix of weekdays.
 
+    They have the splits, not all attributes of people (see `cohort`); so have those of `year_before` and `history`.
+
     A month is compared with as many days, whole weeks earlier: the months before may be shorter, or hold one weekend
     more. Without a time limit, the earlier people are looked at as they stood so many days ago, so that both had the
     same time. None where the data does not reach back, nobody entered then, or the period is all of the data.
@@ -43,13 +45,13 @@ def history(scope: Scope, *, weeks: int = WEEKS) -> Journeys:
     """
     known = scope.store.facts()["first_day"]
     if known is None or scope.period.kind == "all":
-        return cohort(scope)
+        return cohort(scope, attributes=False)
     last = scope.period.last_day
     monday = last - timedelta(days=last.weekday() + 7 * (weeks - 1))
     first = max(date.fromisoformat(known), min(monday, scope.period.first_day))
     if first >= scope.period.first_day:
-        return cohort(scope)
-    return cohort(replace(scope, period=periods.period(f"{first}..{last}", scope.workbook.zone)))
+        return cohort(scope, attributes=False)
+    return cohort(replace(scope, period=periods.period(f"{first}..{last}", scope.workbook.zone)), attributes=False)
 
 
 def _earlier(scope: Scope, days: int) -> Journeys | None:
@@ -64,6 +66,7 @@ def _earlier(scope: Scope, days: int) -> Journeys | None:
     if scope.funnel.window is None and as_of is not None:
         as_of -= shift
     try:
-        return cohort(replace(scope, period=periods.period(f"{first}..{last}", scope.workbook.zone), as_of=as_of))
+        span = periods.period(f"{first}..{last}", scope.workbook.zone)
+        return cohort(replace(scope, period=span, as_of=as_of), attributes=False)
     except DataError:
         return None

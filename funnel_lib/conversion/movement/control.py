@@ -111,10 +111,12 @@ def _expected(k: Floats, n: Floats, weekday: npt.NDArray[np.int32], used: npt.ND
     )
     own = np.divide(passed, seen, out=np.full(7, common), where=seen > 0)
     gaps = (k - n * own[weekday])[used]
-    # What one day adds to the error of its weekday's mean: real variation from week to week included.
+    # What one day adds to the error of its weekday's mean: real variation from week to week included. Never less than
+    # chance alone: a weekday on which nobody passed yet would otherwise be sure that nobody ever does.
     within = np.bincount(weekday[used], weights=gaps**2, minlength=7)
     free = np.where(days > 1, days / np.maximum(days - 1, 1), 1)
-    error = np.divide(within * free, seen**2, out=np.full(7, np.inf), where=seen > 0)
+    spread = np.maximum(within * free, seen * common * (1 - common))
+    error = np.divide(spread, seen**2, out=np.full(7, np.inf), where=seen > 0)
     met = seen > 0
     between = max(float(np.var(own[met], ddof=1) - error[met].mean()) if met.sum() > 1 else 0.0, 0.0)
     trust = np.divide(between, between + error, out=np.zeros(7), where=between + error > 0)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, timedelta, tzinfo
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
+from funnel_lib.conversion.engine.plan import MISSING
+from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.conversion.movement.dating import Ints, as_dates, local_days, mondays
 from funnel_lib.conversion.rates import adjust, closed_only, contrast, with_rates
 
 KEYS = ["step", "name", "group", "start"]
@@ -45,7 +49,7 @@ def weekly(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: tzi
     """
     zone = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
     names, codes = journeys.groups(by)
-    frame, limit = journeys.frame, journeys.closed_until
+    limit = journeys.closed_until
     parts = []
     for step, before in enumerate(previous_steps(journeys.funnel), start=1):
         if before == 0 or journeys.funnel.steps[step - 1].optional:
@@ -56,19 +60,17 @@ def weekly(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: tzi
         )
         if journeys.funnel.open:
             entry = at
-        there = frame[at].notna().to_numpy()
+        stood, entered = journeys.moments(at), journeys.moments(entry)
+        there = stood != MISSING
         if limit is not None and closed_only(journeys, rules):
-            there = there & (frame[entry] <= limit).to_numpy()
-        part = pd.DataFrame({
-            "group": codes[there],
-            "start": _mondays(frame.loc[there, at], zone),
-            "passed": (frame[depth] >= step).to_numpy()[there],
-        })  # fmt: skip
-        counts = part.groupby(["group", "start"], sort=True)["passed"].agg(numerator="sum", denominator="size")
-        parts.append(_labelled(counts.reset_index(), names).assign(step=step, name=journeys.funnel.names[step - 1]))
+            there = there & (entered != MISSING) & (entered <= microseconds(limit))
+        passed = (journeys.frame[depth].to_numpy() >= step)[there]
+        counts = _by_week(codes[there], mondays(local_days(stood[there], zone)), passed)
+        parts.append(_labelled(counts, names).assign(step=step, name=journeys.funnel.names[step - 1]))
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=WEEKLY)
     if journeys.period is not None:
-        table = table[[start <= journeys.period.last_day for start in table["start"]]]
+        inside = [start <= journeys.period.last_day for start in table["start"]]
+        table = table[np.array(inside, dtype=bool)]  # of an empty list pandas would take no columns
     final = [
         limit is not None and start + timedelta(days=7) <= limit.astimezone(zone).date() for start in table["start"]
     ]
@@ -117,10 +119,19 @@ def incidents(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: 
     return result.iloc[order].reset_index(drop=True)[INCIDENTS]
 
 
-def _mondays(moments: pd.Series[pd.Timestamp], zone: tzinfo) -> pd.DatetimeIndex:
-    """Return the Monday of each moment's week in `zone`, without zone."""
-    local = pd.DatetimeIndex(moments).tz_convert(zone).tz_localize(None).normalize()
-    return local - pd.to_timedelta(local.day_of_week, unit="D")
+def _by_week(group: Ints, monday: Ints, passed: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Return `group, start, numerator, denominator` of the groups' weeks in which there was anybody."""
+    first = int(monday.min()) if len(monday) else 0
+    week = (monday - first) // 7
+    weeks = int(week.max(initial=0)) + 1
+    cell = group * weeks + week
+    denominator = np.bincount(cell)
+    numerator = np.bincount(cell[passed], minlength=len(denominator))
+    there = np.flatnonzero(denominator)
+    return pd.DataFrame({
+        "group": there // weeks, "start": as_dates(first + there % weeks * 7), "numerator": numerator[there],
+        "denominator": denominator[there],
+    })  # fmt: skip
 
 
 def _labelled(counts: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -30,7 +30,7 @@ TOUCHPOINTS = [
     "content", "reach", "reach_share", "passed", "lost", "rate", "low", "high", "rest_rate", "difference", "diff_low",
     "diff_high", "p", "p_adjusted", "clear", "median_wait_days", "friction", "reason",
 ]  # fmt: skip
-ROUTES = ["route", "units", "passed", "rate", "share"]
+ROUTES = ["route", "units", "passed", "rate", "share", "share_low", "share_high"]
 NOTHING, MOST_STOPS = "(nothing)", 4
 
 
@@ -115,18 +115,19 @@ def _judged(met: pd.DataFrame, units: int, passed: int, rules: Rules) -> pd.Data
     )[TOUCHPOINTS]  # fmt: skip
 
 
-def routes(events: Path, journeys: Journeys, step: int, *, top: int = 8) -> pd.DataFrame:
+def routes(events: Path, journeys: Journeys, step: int, *, top: int = 8, level: float = 0.95) -> pd.DataFrame:
     """Return the ways that people took from a step: up to four contents, until the next step or the end of the window.
 
     Parameters
     ----------
     events, journeys, step : as in `touchpoints`; contents that follow themselves count once.
     top : so many ways, the most frequent first.
+    level : of the intervals.
 
     Returns
     -------
     Frame `route` (contents joined by ` → `; `(nothing)` where there were none)`, units, passed` (of them went on)`,
-    rate, share` (of all at the step).
+    rate, share, share_low, share_high` (of all at the step; Wilson).
 
     Raises
     ------
@@ -139,7 +140,9 @@ def routes(events: Path, journeys: Journeys, step: int, *, top: int = 8) -> pd.D
         return pd.DataFrame(columns=ROUTES)
     with _log(events, journeys, here, since="begun") as connection:
         table: pd.DataFrame = connection.sql(_WAYS).to_df()
-    return table.head(top).assign(rate=lambda t: t["passed"] / t["units"], share=lambda t: t["units"] / len(here))
+    table = table.head(top).assign(rate=lambda t: t["passed"] / t["units"], share=lambda t: t["units"] / len(here))
+    low, high = wilson(table["units"], np.full(len(table), len(here)), level)
+    return table.assign(share_low=low, share_high=high)
 
 
 _WAYS = f"""

@@ -66,7 +66,7 @@ def balance(
     bought = depth >= len(seen.funnel.steps)
     rows = [_row(brought[codes == place], bought[codes == place], depth[codes == place] > 0, rules, rng, draws)
             for place in range(len(names))]  # fmt: skip
-    money = pd.DataFrame(rows, columns=_COLUMNS[6:12]).assign(group=names)
+    money = pd.DataFrame(rows, columns=_COLUMNS[6:12]).assign(group=pd.Series(names, dtype="str"))
     p = np.array([_welch(brought, bought, codes == place, rules) for place in range(len(names))])
     adjusted = p if len(names) == 2 else adjust(p, rules.correction)
     rest = [_mean(brought[bought & (codes != place)]) for place in range(len(names))]

@@ -83,9 +83,7 @@ def benchmarks(path: str | Path | None = None) -> pd.DataFrame:
     ------
     DataError : there is no such file, or it is not as said; all faults are listed at once.
     """
-    shipped = _read(
-        (files(__package__) / "benchmarks.csv").read_text(encoding="utf-8"), "shipped"
-    )
+    shipped = _read((files(__package__) / "benchmarks.csv").read_text(encoding="utf-8"), "shipped")
     if path is None:
         return shipped
     file = Path(path)
@@ -94,7 +92,10 @@ def benchmarks(path: str | Path | None = None) -> pd.DataFrame:
     try:
         own = _read(file.read_text(encoding="utf-8-sig"), "own")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError("The file of benchmarks is not a CSV in UTF-8.", where=file, found=error) from error
+        raise DataError(
+            "The file of benchmarks cannot be read as text.", where=file, found=error, allowed="a CSV in UTF-8",
+            do="Save it again as CSV in UTF-8.",
+        ) from error  # fmt: skip
     return pd.concat([own, shipped[~shipped["key"].isin(own["key"])]], ignore_index=True)
 
 

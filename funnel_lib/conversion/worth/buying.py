@@ -27,9 +27,9 @@ class BuyingModel:
     """The BG/NBD model (Fader, Hardie and Lee 2005): how often customers order until they quietly leave.
 
     A customer orders at a rate of its own (gamma: shape `r`, rate `alpha`, per unit of time) and may leave after each
-    order with a chance of its own (beta: `a`, `b`). `drawn` holds draws of (r, alpha, a, b) by the normal approximation
-    of the likelihood, for intervals. NaN with a `reason`: `too_few` customers or repeat orders, `no_repeat_orders`, or
-    `does_not_fit`: no maximum was found.
+    order with a chance of its own (beta: `a`, `b`). `moved` has a row per customer, by how much it moves the logarithms
+    of (r, alpha, a, b), for intervals (see `Fit.moved`). NaN with a `reason`: `too_few` customers or repeat orders,
+    `no_repeat_orders`, or `does_not_fit`: no maximum was found.
     """
 
     r: float
@@ -38,7 +38,7 @@ class BuyingModel:
     b: float
     log_likelihood: float
     customers: int
-    drawn: Floats
+    moved: Floats
     reason: str = ""
 
     @property
@@ -78,7 +78,7 @@ def histories(orders: pd.DataFrame, *, as_of: datetime, unit_days: float = 7) ->
     }).reset_index()  # fmt: skip
 
 
-def fit_buying(table: pd.DataFrame, *, rules: Rules, rng: np.random.Generator, draws: int = 500) -> BuyingModel:
+def fit_buying(table: pd.DataFrame, *, rules: Rules) -> BuyingModel:
     """Return the BG/NBD model of customers' histories (`x, t_x, age`), by maximum likelihood.
 
     Assumes that customers do not order more often at one time than at another, and that each leaves for good after
@@ -90,11 +90,13 @@ def fit_buying(table: pd.DataFrame, *, rules: Rules, rng: np.random.Generator, d
     if not repeats or repeats < rules.min_events or len(table) < rules.min_units:
         return _none(NO_REPEATS if not repeats else TOO_FEW, len(table))
     start = np.array([1.0, max(float((n * age).sum()) / repeats, 1e-3), 1.0, 2.0])
-    found = maximum(lambda logs: _log_likelihood(np.exp(logs), x, t_x, age, n), np.log(start))
+    found = maximum(lambda logs: float(n @ _log_likelihoods(np.exp(logs), x, t_x, age)), np.log(start))
     if found is None:
         return _none(NO_FIT, len(table))
     r, alpha, a, b = (float(value) for value in np.exp(found.place))
-    return BuyingModel(r, alpha, a, b, found.value, len(table), np.exp(found.drawn(rng, draws)))
+    x, t_x, age = (table[name].to_numpy(dtype=np.float64) for name in ("x", "t_x", "age"))
+    moved = found.moved(lambda logs: _log_likelihoods(np.exp(logs), x, t_x, age))
+    return BuyingModel(r, alpha, a, b, found.value, len(table), moved)
 
 
 def _none(reason: str, customers: int) -> BuyingModel:
@@ -102,8 +104,8 @@ def _none(reason: str, customers: int) -> BuyingModel:
     return BuyingModel(unknown, unknown, unknown, unknown, unknown, customers, np.zeros((0, 4)), reason)
 
 
-def _log_likelihood(parameters: Floats, x: Floats, t_x: Floats, age: Floats, n: Floats) -> float:
-    """Return the log-likelihood (Fader, Hardie and Lee 2005, equation 6, in logarithms)."""
+def _log_likelihoods(parameters: Floats, x: Floats, t_x: Floats, age: Floats) -> Floats:
+    """Return customers' log-likelihoods (Fader, Hardie and Lee 2005, equation 6, in logarithms)."""
     from scipy.special import gammaln
 
     r, alpha, a, b = parameters
@@ -111,7 +113,7 @@ def _log_likelihood(parameters: Floats, x: Floats, t_x: Floats, age: Floats, n: 
     stayed = gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
     active = -(r + x) * np.log(alpha + age)
     left = np.log(a) - np.log(b + np.maximum(x, 1) - 1) - (r + x) * np.log(alpha + t_x)
-    return float((n * (ordered + stayed + np.logaddexp(active, np.where(x > 0, left, -np.inf)))).sum())
+    return np.asarray(ordered + stayed + np.logaddexp(active, np.where(x > 0, left, -np.inf)), dtype=np.float64)
 
 
 def expected_new(parameters: npt.ArrayLike, time: float) -> Floats:

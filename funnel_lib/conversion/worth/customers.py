@@ -22,9 +22,11 @@ from funnel_lib.conversion.worth.opinions import Opinion, referred
 from funnel_lib.conversion.worth.orders import NO_ORDERS, Orders, first_orders, orders
 from funnel_lib.conversion.worth.resampling import Interval, Rng
 from funnel_lib.conversion.worth.returns import returns
+from funnel_lib.schema import CHANNEL
 
 BY_SEGMENT = "not_by_segment"
 AGAIN_DAYS = 90
+SEGMENT = "segment"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class CustomerValue:
     """What customers cost and bring.
 
     Orders of the period make `basket` and `referred`; those of all times the others. In the report of a segment, only
-    its people's orders of its period's entries count, and costs are not known (`not_by_segment`).
+    its people's orders of its period's entries count. Costs are known of a segment by channel: those of its channels,
+    credited to its own people (the only rule of credit in `returns` is then `segment`); those of other segments are
+    not (`not_by_segment`).
     """
 
     orders: Orders
@@ -63,15 +67,15 @@ def customer_value(scope: Scope, journeys: Journeys, *, rng: Rng) -> CustomerVal
     if scope.as_of is None or not scope.events.exists():
         return None
     rules, margin, found = scope.workbook.rules, scope.workbook.value.margin, orders(scope)
-    whole = scope.split_group is None
+    whole, own = scope.split_group is None, channels_of(scope)
     if not whole:
         mine = found.frame["user_id"].isin(set(journeys.frame["unit"].astype("str")))
         found = Orders(found.frame[mine].reset_index(drop=True), found.set_aside, found.reason or _none(mine))
     now = in_period(found.frame, scope.period)
-    spent = costs(scope) if whole else together(None, [], {}, currency=scope.workbook.currency)
+    spent = _spent(scope, own, whole=whole)
     lag, firsts = lead_time(scope, journeys), first_orders(found.frame)
     price = acquisition(firsts, spent, scope.period, lag=lag, rules=rules)
-    if not whole and price.reason == NO_COSTS:
+    if not whole and own is None and price.reason == NO_COSTS:
         price = replace(price, reason=BY_SEGMENT)
     curve = margin_curve(found.frame, margin=margin, as_of=scope.as_of, rules=rules, rng=rng)
     ratio, why = value_to_cost(curve, price, rng=rng)
@@ -85,17 +89,50 @@ def customer_value(scope: Scope, journeys: Journeys, *, rng: Rng) -> CustomerVal
 
 
 def _returns(scope: Scope, found: Orders, spent: Costs, price: Acquisition, rng: Rng) -> pd.DataFrame:
-    """Return what came back for the costs of the lead time, by the orders of the period; none for a segment."""
-    if scope.split_group is not None:
+    """Return what came back for the costs of the lead time, by the orders of the period.
+
+    In a segment by channel its own orders count; of another segment nothing is known.
+    """
+    if scope.split_group is not None and channels_of(scope) is None:
         return returns(pd.DataFrame({"model": []}), {}, margin=1.0, rules=scope.workbook.rules)
     lagged = spent.between(price.first.date(), price.last.date())
     known = price.reason not in (NO_COSTS, NOT_COVERED)
     sums = lagged.groupby("channel")["cost"].sum()
     paid = {str(name): float(cost) for name, cost in sums.items() if cost > 0} if known else {}
+    if scope.split_group is not None:
+        sold, group = in_period(found.frame, scope.period), scope.split_group[1]
+        credit = pd.DataFrame({"model": [SEGMENT], "channel": [group], "conversions": [float(len(sold))],
+                               "value": [float(sold["amount"].sum())]})  # fmt: skip
+        paid = {group: sum(paid.values())} if paid else {}
+    else:
+        credit = credited(scope, found, rng=rng)
     return returns(
-        credited(scope, found, rng=rng), paid, margin=scope.workbook.value.margin,
+        credit, paid, margin=scope.workbook.value.margin,
         spread=spread_of(in_period(found.frame, scope.period)), rules=scope.workbook.rules,
     )  # fmt: skip
+
+
+def channels_of(scope: Scope) -> frozenset[str] | None:
+    """Return the channels that make the segment of a scope, so that their costs are its costs; None where none do."""
+    if scope.split_group is None:
+        return None
+    name, group = scope.split_group
+    split = scope.workbook.segments[name]
+    if split.by == CHANNEL and group not in ("other", "unknown"):
+        return frozenset([group])
+    told = split.groups.get(group)
+    if told is None or told.did or set(told.where) != {CHANNEL} or next(iter(split.groups)) != group:
+        return None  # a later group lacks those whom an earlier one has claimed
+    condition = told.where[CHANNEL]
+    named = condition.get("in", [condition["eq"]] if "eq" in condition else [])
+    return frozenset(map(str, named)) if isinstance(named, list) and len(condition) == 1 and named else None
+
+
+def _spent(scope: Scope, own: frozenset[str] | None, *, whole: bool) -> Costs:
+    if not whole and own is None:
+        return together(None, [], {}, currency=scope.workbook.currency)
+    found = costs(scope)
+    return found if own is None else replace(found, frame=found.frame[found.frame[CHANNEL].isin(own)])
 
 
 def lead_time(scope: Scope, journeys: Journeys) -> timedelta:

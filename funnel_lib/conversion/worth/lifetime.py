@@ -19,12 +19,12 @@ from funnel_lib.conversion.worth.buying import (
     histories,
 )
 from funnel_lib.conversion.worth.orders import NO_ORDERS, first_orders
-from funnel_lib.conversion.worth.resampling import Rng, ratio_interval
+from funnel_lib.conversion.worth.resampling import Rng
 from funnel_lib.conversion.worth.spending import SpendingModel, fit_spending, mean_spend
 from funnel_lib.errors import ConfigError
-from funnel_lib.schema import AMOUNT, TS
+from funnel_lib.schema import AMOUNT, TS, USER_ID
 
-HELD_OUT, TOLERANCE, DECILES = 1 / 3, 0.2, 10
+HELD_OUT, TOLERANCE, DECILES, DRAWS = 1 / 3, 0.2, 10, 1000
 TOO_SHORT, FAILED = "too_short", "failed_on_held_out"
 NAN = math.nan
 
@@ -84,8 +84,9 @@ def lifetime(
 
     `first order + E[repeat orders within the horizon] x mean amount`, times the margin; not discounted. For customers
     without a contract who order again and again; where nobody comes back the margin curve says all that is known.
-    The interval holds the uncertainty of the models' parameters (normal approximation of the likelihoods, taken as
-    independent) and of the first order's mean (bootstrap), not that the future may differ from the past.
+    The interval holds the uncertainty of the models' parameters and of the first order's mean, as customers move them
+    together: who spends more in repeat orders spent more in the first (normal approximation of their logarithms with
+    the sandwich variance). It does not hold that the future may differ from the past.
 
     Parameters
     ----------
@@ -102,8 +103,8 @@ def lifetime(
     if not horizon_days > 0:
         raise ConfigError("The horizon is longer than nothing.", where="horizon_days", found=horizon_days)
     table = histories(orders, as_of=as_of, unit_days=unit_days)
-    buying, spending = fit_buying(table, rules=rules, rng=rng), fit_spending(table, rules=rules, rng=rng)
-    test = hold_out(orders, as_of=as_of, rules=rules, rng=rng, unit_days=unit_days)
+    buying, spending = fit_buying(table, rules=rules), fit_spending(table, rules=rules)
+    test = hold_out(orders, as_of=as_of, rules=rules, unit_days=unit_days)
     seen = float(table["age"].max()) * unit_days if len(table) else 0.0
     reason = NO_ORDERS if orders.empty else buying.reason or spending.reason or test.reason
     reason = reason or ("" if test.passed else FAILED) or ("" if horizon_days <= 3 * seen else TOO_SHORT)
@@ -111,22 +112,23 @@ def lifetime(
     if reason:
         return unknown
     time = horizon_days / unit_days
-    amounts = first_orders(orders)[AMOUNT].to_numpy(dtype=np.float64)
-    first = ratio_interval(amounts, level=rules.level, rng=rng)
+    amounts = first_orders(orders).set_index(USER_ID)[AMOUNT].reindex(table[USER_ID]).to_numpy(dtype=np.float64)
+    first = float(amounts.mean())
     again, spend = float(expected_new(buying.parameters, time)[0]), float(mean_spend(spending.parameters)[0])
-    size = min(len(buying.drawn), len(spending.drawn))
-    error = amounts.std(ddof=1) / math.sqrt(len(amounts))
-    drawn = expected_new(buying.drawn[:size], time) * mean_spend(spending.drawn[:size])
-    drawn = margin * (drawn + rng.normal(first.value, error, size))
-    low, high = np.quantile(drawn, [(1 - rules.level) / 2, (1 + rules.level) / 2])
+    moved = np.column_stack([buying.moved, spending.moved, (amounts - first) / len(amounts)])
+    drawn = rng.multivariate_normal(np.zeros(moved.shape[1]), moved.T @ moved, size=DRAWS, method="eigh")
+    told = expected_new(buying.parameters * np.exp(drawn[:, :4]), time)
+    told = told * mean_spend(spending.parameters * np.exp(drawn[:, 4:7])) + first + drawn[:, 7]
+    possible = spending.parameters[0, 1] * np.exp(drawn[:, 5]) > 1  # else the mean of all amounts would be infinite
+    low, high = margin * np.quantile(told[possible], [(1 - rules.level) / 2, (1 + rules.level) / 2])
     return replace(
-        unknown, value=margin * (first.value + again * spend), low=float(low), high=float(high),
-        first=margin * first.value, repeat_orders=again, spend=spend,
+        unknown, value=margin * (first + again * spend), low=float(low), high=float(high),
+        first=margin * first, repeat_orders=again, spend=spend,
     )  # fmt: skip
 
 
 def hold_out(
-    orders: pd.DataFrame, *, as_of: datetime, rules: Rules, rng: Rng, unit_days: float = 7
+    orders: pd.DataFrame, *, as_of: datetime, rules: Rules, unit_days: float = 7
 ) -> HoldOut:  # fmt: skip
     """Fit the model on the first two thirds of the time, and compare what it says of the last with what came."""
     nothing = HoldOut(NAN, 0, NAN, False, NAN, pd.DataFrame(columns=["tenth", "customers", "expected", "came"]))
@@ -138,7 +140,7 @@ def hold_out(
         return replace(nothing, reason=TOO_SHORT)
     cut = as_of - timedelta(days=days)
     past = histories(orders[orders[TS] <= pd.Timestamp(cut)], as_of=cut, unit_days=unit_days)
-    model = fit_buying(past, rules=rules, rng=rng)
+    model = fit_buying(past, rules=rules)
     if model.reason:
         return replace(nothing, days=days, reason=model.reason)
     known = histories(orders, as_of=as_of, unit_days=unit_days).set_index("user_id")["x"]

@@ -21,9 +21,19 @@ class Fit:
     value: float
     covariance: Floats
 
-    def drawn(self, rng: np.random.Generator, draws: int) -> Floats:
-        """Return places by the normal approximation, one row per draw."""
-        return rng.multivariate_normal(self.place, self.covariance, size=draws, method="eigh")
+    def moved(self, log_likelihoods: Callable[[Floats], Floats]) -> Floats:
+        """Return by how much each unit moves the place: its score times the covariance, one row per unit.
+
+        The sum of their squares is the sandwich variance (White 1982), which holds also where the model is not quite
+        true; rows of several fits of the same units can be added up, whatever they have to do with each other.
+
+        Parameters
+        ----------
+        log_likelihoods : the units' own, of a place; their sum is what was maximised.
+        """
+        step = 1e-4 * np.eye(len(self.place))
+        scores = [(log_likelihoods(self.place + way) - log_likelihoods(self.place - way)) / 2e-4 for way in step]
+        return np.column_stack(scores) @ self.covariance
 
 
 def maximum(log_likelihood: Callable[[Floats], float], start: Floats) -> Fit | None:

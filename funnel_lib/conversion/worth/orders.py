@@ -21,8 +21,9 @@ NO_VALUE, NO_ORDERS = "no_value", "no_orders"
 
 @dataclass(frozen=True)
 class Orders:
-    """Orders: `user_id, ts` (UTC), `amount` (the workbook's currency), `channel` (of the order), oldest first.
+    """Orders: `user_id, ts` (UTC), `amount` (the workbook's currency), `channel`, oldest first.
 
+    `channel` is that of the order; where it names none (as in a shop's own list), of the person's last touch before.
     `set_aside` counts the rows that are not used, by reason: `no_user`, `no_time`, `later` (than what is known),
     `other_currency`, `no_amount`, `negative` (a refund or a fault: it belongs to an order that nobody named).
     `reason`: `no_value` where the workbook does not say what an order is worth, `no_orders` where there is none.
@@ -109,5 +110,21 @@ def _read(events: Path, names: Sequence[str], unit: str) -> pd.DataFrame:
             "list_contains", duckdb.ConstantExpression(list(names)), duckdb.ColumnExpression(EVENT)
         ))  # fmt: skip
         kept = chosen.select(f'CAST("{unit}" AS VARCHAR) AS {USER_ID}, {TS}' + "".join(f", {name}" for name in wanted))
-        found: pd.DataFrame = kept.order(f"{TS}, {USER_ID}").to_arrow_table().to_pandas()
+        kept.order(f"{TS}, {USER_ID}").create("sold")
+        if CHANNEL in wanted:
+            _fill_channels(connection, log.select(f'CAST("{unit}" AS VARCHAR) AS {USER_ID}, {TS}, {CHANNEL}'))
+        found: pd.DataFrame = connection.table("sold").order(f"{TS}, {USER_ID}").to_arrow_table().to_pandas()
     return found if AMOUNT in found else found.assign(**{AMOUNT: np.nan})
+
+
+def _fill_channels(connection: duckdb.DuckDBPyConnection, log: duckdb.DuckDBPyRelation) -> None:
+    """Give orders without a channel (such as those of a shop's own list) that of the person's last touch before."""
+    if not connection.execute(f"SELECT 1 FROM sold WHERE {CHANNEL} IS NULL LIMIT 1").fetchall():  # noqa: S608
+        return
+    mine = f"{USER_ID} IN (SELECT {USER_ID} FROM sold WHERE {CHANNEL} IS NULL)"  # noqa: S608
+    log.filter(f"{CHANNEL} IS NOT NULL AND {mine}").create_view("touches")
+    connection.execute(
+        f"CREATE OR REPLACE TABLE sold AS SELECT sold.* REPLACE (coalesce(sold.{CHANNEL}, touches.{CHANNEL}) "  # noqa: S608
+        f"AS {CHANNEL}) FROM sold ASOF LEFT JOIN touches ON sold.{USER_ID} = touches.{USER_ID} "
+        f"AND sold.{TS} >= touches.{TS}"
+    )

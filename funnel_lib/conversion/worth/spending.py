@@ -25,9 +25,9 @@ class SpendingModel:
 
     Amounts vary around each customer's own mean (gamma: shape `p`), and the means around that of all (gamma: shape
     `q`, scale `v`). `correlation` is that of the number of repeat orders and their mean amount, which the model takes
-    as independent. `drawn` as in `BuyingModel`. NaN with a `reason`: `no_repeat_orders`, `too_few` customers with some,
-    `does_not_fit` (also where the mean of all would be infinite), `spend_depends_on_frequency`: the correlation is
-    beyond 0.3.
+    as independent. `moved` as in `BuyingModel`, 0 for customers without repeat orders. NaN with a `reason`:
+    `no_repeat_orders`, `too_few` customers with some, `does_not_fit` (also where the mean of all would be infinite),
+    `spend_depends_on_frequency`: the correlation is beyond 0.3.
     """
 
     p: float
@@ -35,7 +35,7 @@ class SpendingModel:
     v: float
     correlation: float
     customers: int
-    drawn: Floats
+    moved: Floats
     reason: str = ""
 
     @property
@@ -44,9 +44,10 @@ class SpendingModel:
         return np.array([[self.p, self.q, self.v]])
 
 
-def fit_spending(table: pd.DataFrame, *, rules: Rules, rng: np.random.Generator, draws: int = 500) -> SpendingModel:
+def fit_spending(table: pd.DataFrame, *, rules: Rules) -> SpendingModel:
     """Return the Gamma-Gamma model of customers' histories (`x, mean_amount`); only those with repeat orders count."""
-    known = table[(table["x"] > 0) & (table["mean_amount"] > 0)]
+    counted = ((table["x"] > 0) & (table["mean_amount"] > 0)).to_numpy()
+    known = table[counted]
     x, mean = (known[name].to_numpy(dtype=np.float64) for name in ("x", "mean_amount"))
     if len(known) < max(rules.min_units, 2):
         return _none(NO_REPEATS if not len(known) else TOO_FEW, len(known), math.nan)
@@ -54,26 +55,27 @@ def fit_spending(table: pd.DataFrame, *, rules: Rules, rng: np.random.Generator,
     if abs(correlation) > MOST_CORRELATION:
         return _none(DEPENDS, len(known), correlation)
     start = np.log([5.0, 3.0, float(mean.mean())])
-    found = maximum(lambda logs: _log_likelihood(np.exp(logs), x, mean), start)
+    found = maximum(lambda logs: float(_log_likelihoods(np.exp(logs), x, mean).sum()), start)
     if found is None or not np.exp(found.place)[1] > 1:
         return _none(NO_FIT, len(known), correlation)
     p, q, v = (float(value) for value in np.exp(found.place))
-    drawn = np.exp(found.drawn(rng, draws))
-    return SpendingModel(p, q, v, correlation, len(known), drawn[drawn[:, 1] > 1])
+    moved = np.zeros((len(table), 3))
+    moved[counted] = found.moved(lambda logs: _log_likelihoods(np.exp(logs), x, mean))
+    return SpendingModel(p, q, v, correlation, len(known), moved)
 
 
 def _none(reason: str, customers: int, correlation: float) -> SpendingModel:
     return SpendingModel(math.nan, math.nan, math.nan, correlation, customers, np.zeros((0, 3)), reason)
 
 
-def _log_likelihood(parameters: Floats, x: Floats, mean: Floats) -> float:
-    """Return the log-likelihood (Fader and Hardie 2013, equation 1a, in logarithms)."""
+def _log_likelihoods(parameters: Floats, x: Floats, mean: Floats) -> Floats:
+    """Return customers' log-likelihoods (Fader and Hardie 2013, equation 1a, in logarithms)."""
     from scipy.special import gammaln
 
     p, q, v = parameters
     told = gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(v)
     told += (p * x - 1) * np.log(mean) + p * x * np.log(x) - (p * x + q) * np.log(x * mean + v)
-    return float(told.sum())
+    return np.asarray(told, dtype=np.float64)
 
 
 def mean_spend(parameters: npt.ArrayLike) -> Floats:

@@ -14,9 +14,11 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
@@ -26,6 +28,7 @@ from funnel_lib.reporting.notify import messages
 from funnel_lib.reporting.notify.digest import Digest
 
 SECONDS = 10.0
+TRIES, LONGEST_WAIT = 3, 60.0  # who asks to wait longer is not waited for
 HIDDEN = "***"
 # The addresses that Feishu and Lark give out; Apprise knows those of the others.
 NATIVE = re.compile(r"https://open\.(feishu\.cn|larksuite\.com)/open-apis/bot/v2/hook/([\w-]+)/?(?:\?(.*))?")
@@ -45,24 +48,36 @@ class _Refused(Exception):  # noqa: N818 - an answer, not a fault of the program
     """The service did not take the message."""
 
 
+class _Busy(_Refused):
+    """The service could not be asked, or could not answer just now; it may take the message in `wait` seconds."""
+
+    def __init__(self, why: str, wait: float = 0.0) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
 def deliver(
     digest: Digest, variables: Sequence[str], *, environment: Mapping[str, str], at: datetime,
-    pictures: Sequence[Path] = (),
+    pictures: Sequence[Path] = (), sleep: Callable[[float], None] = time.sleep,
 ) -> list[Delivery]:  # fmt: skip
     """Send the digest to every address and return what became of each; nothing that goes wrong is raised.
+
+    Where a service cannot be reached, or says that it has no time (429, 5xx), it is asked up to `TRIES` times, after
+    growing pauses with some chance in them, or after the pause that it asks for. A refused message is not sent again.
 
     Parameters
     ----------
     variables : names of the environment variables that hold the addresses.
     at : now; it is signed, where the service wants a signature.
     pictures : files that go with mails.
+    sleep : waits for some seconds.
 
     Raises
     ------
     ConfigError : Apprise is not installed.
     """
     _apprise()
-    return [_delivered(digest, name, environment.get(name, ""), at, pictures) for name in variables]
+    return [_delivered(digest, name, environment.get(name, ""), at, pictures, sleep) for name in variables]
 
 
 def masked(text: str, address: str) -> str:
@@ -97,7 +112,9 @@ def dingtalk_signature(secret: str, at: datetime) -> dict[str, str]:
     return {"timestamp": milliseconds, "sign": base64.b64encode(signed).decode()}
 
 
-def _delivered(digest: Digest, name: str, address: str, at: datetime, pictures: Sequence[Path]) -> Delivery:
+def _delivered(
+    digest: Digest, name: str, address: str, at: datetime, pictures: Sequence[Path], sleep: Callable[[float], None]
+) -> Delivery:  # fmt: skip
     if not address.strip():
         return Delivery(name, "", False, "the variable is not set")
     apprise, address = _apprise(), _apprise_address(address.strip())
@@ -107,13 +124,27 @@ def _delivered(digest: Digest, name: str, address: str, at: datetime, pictures: 
             return Delivery(name, "", False, "no service is known for this address")
         service = str(target.service_name)
         try:
-            _send(target, address, digest, at, pictures)
+            _patiently(lambda: _send(target, address, digest, at, pictures), sleep)
         except _Refused as refusal:
             why = str(refusal) or " ".join(said.getvalue().split()) or "refused"
             return Delivery(name, service, False, masked(why, address)[:300])
         except Exception as fault:  # noqa: BLE001 - one address must not keep the others from hearing
             return Delivery(name, service, False, masked(f"{type(fault).__name__}: {fault}", address)[:300])
     return Delivery(name, service, True)
+
+
+def _patiently(send: Callable[[], None], sleep: Callable[[float], None]) -> None:
+    """Send, and try again where the service was only busy; raises what the last try raised."""
+    from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+    growing = wait_exponential_jitter(initial=1.0, max=LONGEST_WAIT / 2, jitter=1.0)
+
+    def pause(state: RetryCallState) -> float:
+        fault = state.outcome.exception() if state.outcome else None
+        return max(growing(state), fault.wait if isinstance(fault, _Busy) else 0.0)
+
+    again = retry_if_exception(lambda fault: isinstance(fault, _Busy) and fault.wait <= LONGEST_WAIT)
+    Retrying(sleep=sleep, stop=stop_after_attempt(TRIES), wait=pause, retry=again, reraise=True)(send)
 
 
 def _send(target: Any, address: str, digest: Digest, at: datetime, pictures: Sequence[Path]) -> None:
@@ -148,8 +179,10 @@ def _by_apprise(target: Any, digest: Digest, pictures: Sequence[Path]) -> None:
     files = apprise.AppriseAttachment([str(file) for file in pictures]) if pictures and mail else None
     sender = apprise.Apprise()
     sender.add(target)
-    if not sender.notify(body=body, title=digest.subject, body_format=form, attach=files):
-        raise _Refused
+    with apprise.LogCapture(level=logging.WARNING, name="apprise", fmt="%(message)s") as said:
+        if not sender.notify(body=body, title=digest.subject, body_format=form, attach=files):
+            why = " ".join(said.getvalue().split())
+            raise _Busy(why) if "onnection error" in why else _Refused(why)  # all that Apprise lets one know
 
 
 def _post(
@@ -163,8 +196,13 @@ def _post(
     sent = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "funnel", **(headers or {})}
     if secret:
         sent["X-Signature"] = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    answer = requests.post(url, data=body, headers=sent, timeout=SECONDS, allow_redirects=False)
+    try:
+        answer = requests.post(url, data=body, headers=sent, timeout=SECONDS, allow_redirects=False)
+    except (requests.ConnectionError, requests.Timeout) as fault:
+        raise _Busy(f"{type(fault).__name__}: {fault}") from fault
     said = answer.text[:200]
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise _Busy(f"HTTP {answer.status_code}: {said}", _asked_wait(answer.headers))
     if not 200 <= answer.status_code < 300:
         raise _Refused(f"HTTP {answer.status_code}: {said}")
     if text and said.strip() != text:
@@ -176,6 +214,18 @@ def _post(
             raise _Refused(f"the answer is not JSON: {said}") from error
         if not isinstance(found, dict) or found.get(code) != 0:
             raise _Refused(f"refused with {code} {found.get(code) if isinstance(found, dict) else None}: {said}")
+
+
+def _asked_wait(headers: Mapping[str, str]) -> float:
+    """Return how many seconds a service asks to wait (`Retry-After`, as seconds or as a time); 0 where it does not."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdigit():
+        return float(asked)
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (asked, headers.get("Date", "")))
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _apprise_address(address: str) -> str:

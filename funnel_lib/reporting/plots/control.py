@@ -23,7 +23,7 @@ def control(
     ----------
     days
         Columns `day`, `denominator`, `rate`, `expected`, `low`, `high`, `outside`, `drifting`, oldest first; days
-        without units have no point.
+        without units have no point. Where `learnt` ends, a line marks the first day that is judged.
     words
         Language.
     width, ax
@@ -50,6 +50,9 @@ def control(
     xs = [float(day.toordinal()) for day in dates]
     panel = area(stage, 10, (xs[0] - 0.5, xs[-1] + 0.5), marks, words.plain, ends)
     dates_axis(panel, list(zip(xs, dates, strict=True)), words)
+    judged = [x for x, learnt in zip(xs, seen.get("learnt", [False] * len(xs)), strict=True) if not learnt]
+    if judged and judged[0] > xs[0]:
+        stage.rule([panel.x(judged[0] - 0.5)] * 2, [panel.top, panel.top + panel.height], color="ink2", thick=1.5)
     band(panel, xs, list(seen["low"]), list(seen["high"]), "c1")
     panel.line(xs, list(seen["expected"]), color="c1", thick=1.5)
     rang = (seen["outside"] | seen["drifting"]).to_numpy(dtype=bool)

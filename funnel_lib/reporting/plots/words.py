@@ -100,8 +100,7 @@ class Words:
         return str(format_date(day, format=_DAYS[self.language], locale=LOCALES[self.language]))
 
     def _points(self, difference: float, low: float, high: float, *, unit: bool = True) -> Points:
-        digits = 1 if max(abs(low), abs(high)) >= 0.001 or not difference else 2
-        return Points(difference, low, high, digits=digits, unit="pp" if unit else "")
+        return Points(difference, low, high, unit="pp" if unit else "")
 
     def nothing(self) -> str:
         """Say that there is no data."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import duckdb
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.reasons.attribution import MODELS, UNTOUCHED, attribute, disagreement
 from funnel_lib.conversion.reasons.paths import Paths, paths
+from funnel_lib.conversion.reasons.touches import Touches, touches
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate
@@ -34,11 +34,12 @@ def channels(scope: Scope, journeys: Journeys) -> Block | None:
     say = Say(scope.language)
     kicker = say("Which channels deserve the credit")
     what = say("The credit of channels")
-    touches = _touches(scope, journeys)
-    if touches is None or touches.empty:
+    begin = scope.period.start - LOOKBACK
+    units, least = journeys.frame["unit"].astype("str"), scope.workbook.rules.min_units
+    met = touches(scope.events, since=begin, units=units, least=least)
+    if met is None or met.frame.empty:
         return unknown("attribution", kicker, cannot(say, what, "no_channels"))
-    touches = _pooled(touches, scope.workbook.rules.min_units)
-    made = paths(touches, _conversions(journeys), lookback=LOOKBACK, pause=PAUSE, as_of=scope.as_of)
+    made = paths(met.frame, _conversions(journeys, met), lookback=LOOKBACK, pause=PAUSE, as_of=scope.as_of)
     found = attribute(made, rules=scope.workbook.rules, rng=chance(scope, "attribution"), draws=DRAWS)
     if found["share"].isna().all():
         return unknown("attribution", kicker, cannot(say, what, str(found["reason"].iloc[0])))
@@ -52,35 +53,11 @@ def channels(scope: Scope, journeys: Journeys) -> Block | None:
     return section("attribution", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
-def _touches(scope: Scope, journeys: Journeys) -> pd.DataFrame | None:
-    """Return the visits with a channel of the people of a scope, one look-back before the period and later."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        log = connection.read_parquet(str(scope.events))
-        if CHANNEL not in log.columns:
-            return None
-        connection.register("people", pd.DataFrame({"unit": journeys.frame["unit"].astype("str")}))
-        since = (scope.period.start - LOOKBACK).isoformat()
-        log.create_view("log")
-        query = (
-            f"SELECT {USER_ID}, {CHANNEL}, {TS} FROM log JOIN people ON {USER_ID} = unit "  # noqa: S608
-            f"WHERE {CHANNEL} IS NOT NULL AND {TS} >= $since::TIMESTAMPTZ ORDER BY {USER_ID}, {TS}, {CHANNEL}"
-        )
-        found: pd.DataFrame = connection.sql(query, params={"since": since}).to_arrow_table().to_pandas()
-    return found
-
-
-def _pooled(touches: pd.DataFrame, least: int) -> pd.DataFrame:
-    """Return the visits with the channels of fewer than `least` people called `other`: they are not published."""
-    people = touches.groupby(CHANNEL)[USER_ID].transform("nunique")
-    return touches.assign(**{CHANNEL: touches[CHANNEL].where(people >= least, "other")})
-
-
-def _conversions(journeys: Journeys) -> pd.DataFrame:
+def _conversions(journeys: Journeys, known: Touches) -> pd.DataFrame:
     """Return when each of the people converted."""
     size = len(journeys.funnel.steps)
     done = journeys.frame[(journeys.frame["depth"] == size) & journeys.frame[f"t_{size}"].notna()]
-    return pd.DataFrame({USER_ID: done["unit"].astype("str"), TS: done[f"t_{size}"]})
+    return pd.DataFrame({USER_ID: known.numbered(done["unit"].astype("str")), TS: done[f"t_{size}"]})
 
 
 def _titles(scope: Scope, say: Say) -> dict[str, str]:

@@ -21,6 +21,7 @@ from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown
 from funnel_lib.reporting.sections.page import chart_words, level_of
+from funnel_lib.reporting.sections.segments import splits_of
 from funnel_lib.reporting.sections.time import known
 from funnel_lib.reporting.sections.value import money
 from funnel_lib.reporting.tables import Column, Table
@@ -28,15 +29,18 @@ from funnel_lib.reporting.wording import Say, Sentence
 
 
 def balanced(scope: Scope, journeys: Journeys, by: str) -> Block:
-    """Show for each group of a split how many convert beside what those who do bring."""
-    say, split = Say(scope.language), known(scope, by)
+    """Show for each group of a split how many convert beside what those who do bring.
+
+    Where the workbook has no such split, its first one is shown.
+    """
+    say, split = Say(scope.language), known(scope, by) or next(iter(splits_of(scope)), None)
     kicker = say("Conversion against value")
     what = say("Conversion against value")
-    if split is None or split not in journeys.frame:
-        return unknown("balance", kicker, cannot(say, what, "one_group"))
     sold = orders(scope)
     if sold.reason or journeys.frame["first_entry"].isna().any():
         return unknown("balance", kicker, cannot(say, what, sold.reason or "no_times"))
+    if split is None or split not in journeys.frame:
+        return unknown("balance", kicker, cannot(say, what, "one_group"))
     within = scope.funnel.window or timedelta(days=AGAIN_DAYS)
     found = balance(
         journeys, split, sold.frame, margin=scope.workbook.value.margin, within=within, rules=scope.workbook.rules,

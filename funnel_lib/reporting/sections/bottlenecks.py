@@ -40,7 +40,7 @@ def rank(scope: Scope, journeys: Journeys, whole: Journeys) -> pd.DataFrame:
         journeys, rules=rules, targets=scope.workbook.targets, history=_past(scope, whole), chosen=asked.steps,
         table=table, as_of=_as_of(scope, table),
     )  # fmt: skip
-    worth = _worth(scope, journeys).worth
+    worth = worth_of(scope, journeys).worth
     value = Worth(worth.value, worth.low, worth.high)
     found = bottlenecks(journeys, held, worth=value, rules=rules, rng=chance(scope, "bottlenecks"))
     return found.merge(held[["step", "bar_high", "label"]], on="step")
@@ -63,7 +63,8 @@ def _as_of(scope: Scope, table: pd.DataFrame | None) -> date:
     return date.fromisoformat(f"{read}-01")
 
 
-def _worth(scope: Scope, journeys: Journeys) -> OrderValue:
+def worth_of(scope: Scope, journeys: Journeys) -> OrderValue:
+    """Return what a conversion of these people is worth; its `reason` says why that is not known."""
     frame = journeys.frame
     people = pd.DataFrame({
         "unit": frame["unit"], "entered": frame["first_entry"], "converted": frame["depth"] == len(scope.funnel.steps),
@@ -85,18 +86,22 @@ def money(scope: Scope, journeys: Journeys, found: pd.DataFrame) -> Block:
         "others; {level} intervals. Values do not add up", level=level_of(scope),
     )  # fmt: skip
     parts: list[Part] = [Ranked([_item(say, scope, row, place) for place, row in enumerate(records(found), start=1)])]
-    parts += [
-        _bullets(say, scope, journeys, found, finding),
-        SoWhat(say("So what"), _notes(say, scope, journeys, found)),
-    ]
+    worth = worth_of(scope, journeys)
+    parts += [_bullets(say, scope, worth, found, finding), SoWhat(say("So what"), _notes(say, scope, worth, found))]
     return section("losses", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
 def money_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
     """Say which step below its bar would bring most; only one whose whole interval lies below counts."""
     low = found[(found["light"] == "below") & found["conversions"].gt(0)]
-    key = "losses.finding"
+    key, least = "losses.finding", scope.workbook.rules.min_units
     if low.empty:
+        stuck = records(found[(found["reason"] == "too_few") & found["bar"].notna() & found["units"].ge(least)])
+        if stuck:
+            return say(
+                "No step is clearly below its bar; {step} cannot be judged, because too few of {units} people went on",
+                key=key, step=scope.step_title(stuck[0].name), units=stuck[0].units,
+            )  # fmt: skip
         return say("No step is clearly below its bar", key=key)
     most = records(low)[0]
     step, orders = scope.step_title(most.name), _orders(most)
@@ -148,9 +153,9 @@ def _item(say: Say, scope: Scope, row: Any, place: int) -> Loss:
     return Loss(title, against, value=gained, check=check, owner=clear, rank=str(place))
 
 
-def _bullets(say: Say, scope: Scope, journeys: Journeys, found: pd.DataFrame, finding: Sentence) -> Figure:
+def _bullets(say: Say, scope: Scope, worth: OrderValue, found: pd.DataFrame, finding: Sentence) -> Figure:
     shown = found.sort_values("step")
-    each = shown["onward"] * _worth(scope, journeys).worth.value
+    each = shown["onward"] * worth.worth.value
     frame = shown.assign(label=shown["name"], each=each, note=[_bar(say, row).text for row in records(shown)])
     words = chart_words(scope)
     svgs = plots.figure(
@@ -177,9 +182,9 @@ def _bullets(say: Say, scope: Scope, journeys: Journeys, found: pd.DataFrame, fi
     return Figure(svgs, finding, caption=caption, table=table)
 
 
-def _notes(say: Say, scope: Scope, journeys: Journeys, found: pd.DataFrame) -> list[Sentence]:
+def _notes(say: Say, scope: Scope, worth: OrderValue, found: pd.DataFrame) -> list[Sentence]:
     """Say what a conversion is worth, and what the amounts assume."""
-    worth, last = _worth(scope, journeys), scope.step_title(scope.funnel.names[-1])
+    last = scope.step_title(scope.funnel.names[-1])
     notes = [
         say("People won by an easier step often go on less than the others, so each amount is the most that a step "
             "can bring.")

@@ -13,7 +13,7 @@ from funnel_lib.optimisation.case import CaseResult
 from funnel_lib.optimisation.finding import OTHERS
 from funnel_lib.reporting import blocks, plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Points, PValue, Rate
+from funnel_lib.reporting.estimates import Count, Points, PValue, Rate, plain_points
 from funnel_lib.reporting.labels import Day, Span
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.plots.words import Words
@@ -234,8 +234,3 @@ def _gap_table(
     ]
     frame = gaps.assign(**{label: gaps[label].map(words.title)})
     return Table(frame, columns, say("{group} beside all others", group=group), name=f"gaps_{label}")
-
-
-def plain_points(value: float, low: float, high: float) -> Points:
-    """Return a difference for a column whose heading says the unit."""
-    return Points(value, low, high, unit="")

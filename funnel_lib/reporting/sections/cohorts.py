@@ -7,17 +7,19 @@ from datetime import datetime
 from typing import Any, cast
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.config import Rules
 from funnel_lib.conversion.durations.cohorts import back_test, nowcast, triangle
 from funnel_lib.conversion.durations.returning import repurchase, retention
 from funnel_lib.conversion.durations.timing import NO_TIMES
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.movement.change import Every
-from funnel_lib.conversion.rates import newcombe
+from funnel_lib.conversion.rates import newcombe, wilson
 from funnel_lib.reporting.blocks import Block, Key, KeyEntry, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Days, Points, Rate
+from funnel_lib.reporting.estimates import Count, Days, Points, PValue, Rate
 from funnel_lib.reporting.labels import Day
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
@@ -43,7 +45,8 @@ def entries(scope: Scope, whole: Journeys) -> Block:
         return unknown("cohorts", kicker, cannot(say, what, reason or NO_TIMES))
     told = nowcast(found, rules=rules)
     finding = _finding(say, found, every)
-    notes = [*_expected(say, told), _tested(say, back_test(found, rules=rules)), *_same_age(say)]
+    tested = _tested(say, back_test(found, rules=rules))
+    notes = [*_expected(say, told), *_unsteady(say, told, rules), tested, *_same_age(say)]
     last = scope.step_title(scope.funnel.names[-1])
     sub = say(
         "Share of each cohort that reached {last} by its age in weeks; hatched = not everybody is so old yet",
@@ -112,6 +115,17 @@ def _expected(say: Say, told: pd.DataFrame) -> list[Sentence]:
         )
         for row in records(young)
     ]  # fmt: skip
+
+
+def _unsteady(say: Say, told: pd.DataFrame, rules: Rules) -> list[Sentence]:
+    """Warn where delays differ between cohorts, so that the past is a poorer guide."""
+    p = float(told["p"].iloc[0])
+    if math.isnan(p) or p >= 1 - rules.level or not (~told["finished"] & told["expected"].notna()).any():
+        return []
+    return [say(
+        "Cohorts differ in how long they take, by more than chance ({p}): the intervals of what is expected are wider "
+        "for it, and a cohort unlike all before it may still miss them.", key="cohorts.delays", p=PValue(p),
+    )]  # fmt: skip
 
 
 def _tested(say: Say, past: Any) -> Sentence:
@@ -183,8 +197,9 @@ def retained(scope: Scope) -> Block | None:
     second = found[(found["age"] == 1) & found["observed"].gt(0)]
     k, n = int(second["active"].sum()), int(second["observed"].sum())
     finding = say(
-        "{share} of new people are active again in the week after their first", key="retention", share=Rate(k / n)
-    )
+        "{share:value} {share:ci} of new people are active again in the week after their first", key="retention",
+        share=Rate(k / n, *wilson(k, n, scope.workbook.rules.level)),
+    )  # fmt: skip
     sub = say("Share of each cohort that did anything in a later week of its own; only people whose week is over count")
     notes = [say("To be active is any event; who is not seen again may still buy elsewhere or come back later.")]
     if scope.workbook.value.event is not None:
@@ -194,12 +209,24 @@ def retained(scope: Scope) -> Block | None:
 
 
 def _active(scope: Scope) -> pd.DataFrame:
-    """Return who was active in which hour: all that retention by weeks needs."""
+    """Return in which of their own weeks people were active, by number and not by name: once a week, from the first."""
     with duckdb.connect() as connection:
-        log = connection.read_parquet(str(scope.events)).filter(f"{USER_ID} IS NOT NULL AND {TS} IS NOT NULL")
-        hours = log.project(f"{USER_ID}, to_timestamp(epoch({TS}) // 3600 * 3600) AS {TS}").distinct()
-        found: pd.DataFrame = hours.to_arrow_table().to_pandas()
-    return found
+        connection.read_parquet(str(scope.events)).create_view("log")
+        found = connection.sql(_WEEKS, params={"known": scope.as_of}).to_arrow_table()
+    first, weeks = (found[name].combine_chunks() for name in ("first", "weeks"))
+    lengths = weeks.value_lengths().to_numpy()
+    at = np.repeat(first.to_numpy(), lengths) + weeks.flatten().to_numpy() * _WEEK_US
+    people = np.repeat(np.arange(len(lengths)), lengths)
+    return pd.DataFrame({USER_ID: people, TS: pd.array(at, dtype="datetime64[us, UTC]")})
+
+
+_WEEK_US = 7 * 86_400_000_000
+_WEEKS = f"""
+SELECT first, list_sort(list_distinct([(one - first) // {_WEEK_US} FOR one IN times])) AS weeks FROM (
+    SELECT min(epoch_us({TS})) AS first, list(epoch_us({TS})) AS times FROM log
+    WHERE {USER_ID} IS NOT NULL AND {TS} <= $known GROUP BY {USER_ID}
+)
+"""  # noqa: S608
 
 
 def _bought(say: Say, scope: Scope) -> Sentence:

@@ -6,7 +6,7 @@ from datetime import date
 
 import pandas as pd
 
-from funnel_lib.collection.quality import checks, coverage, event_reach, grade
+from funnel_lib.collection.quality import changes, coverage, event_reach, grade
 from funnel_lib.collection.scope import Scope
 from funnel_lib.notation import text
 from funnel_lib.reporting import plots
@@ -160,7 +160,7 @@ def _by_source(inside: pd.DataFrame) -> pd.DataFrame:
 
 def quality(scope: Scope) -> Block:
     """List the checks: what was found, what is allowed, whether it passed."""
-    say, found = Say(scope.language), checks(scope.store, scope.workbook)
+    say, found = Say(scope.language), scope.checks
     titles = check_titles(say)
     rows = [
         {
@@ -182,7 +182,32 @@ def quality(scope: Scope) -> Block:
     ]
     sub = say("A = all checks passed, B = small remarks, C = use with care; with a fatal fault nothing is published")
     table = Table(frame, columns, say("Quality checks"), name="quality", look="seg")
-    return section("quality", kicker=say("Quality"), finding=quality_finding(say, scope), sub=sub, parts=[table])
+    drifted = _drifted(say, scope)
+    parts = [table] if drifted is None else [table, drifted]
+    return section("quality", kicker=say("Quality"), finding=quality_finding(say, scope), sub=sub, parts=parts)
+
+
+def _drifted(say: Say, scope: Scope) -> Table | None:
+    """Return how the columns of the exports have changed since the last collection; None where they have not."""
+    found, titles = changes(scope.store.facts()), source_titles(scope)
+    if found.empty:
+        return None
+    plain = {"new": say("new column"), "lost": say("column is gone")}
+    rows = []
+    for place, column, change, to, file in found.itertuples(index=False, name=None):
+        source, _, table = str(place).partition(": ")
+        become = plain.get(change) or say("other kind of values: {kinds}", kinds=to)
+        become = say("looks renamed to {name}", name=to) if change == "renamed" else become
+        rows.append((f"{titles.get(source, source)}: {table}", column, become, file))
+    frame = pd.DataFrame(rows, columns=["place", "column", "change", "file"])
+    columns = [
+        Column("place", say("Source and table")),
+        Column("column", say("Column of the export"), left=True),
+        Column("change", say("What has changed"), left=True),
+        Column("file", say("First file with it"), left=True),
+    ]
+    title = say("How the exports have changed since the last collection")
+    return Table(frame, columns, title, name="drift", look="seg")
 
 
 def _passed(say: Say, *, passed: bool, waived: str) -> Cell:
@@ -201,7 +226,7 @@ def _figure(check: str, value: float) -> Share | Count:
 
 def quality_finding(say: Say, scope: Scope) -> Sentence:
     """Say the grade and how many checks passed, and name those that did not."""
-    found = checks(scope.store, scope.workbook)
+    found = scope.checks
     failed, letter, n = found[~found["passed"]], grade(found), len(found)
     if failed.empty:
         return say("Grade {grade}: all {checks} checks passed", key="quality", grade=letter, checks=n)
@@ -218,7 +243,10 @@ def check_titles(say: Say) -> dict[str, Sentence]:
     return {
         "quarantined_share": say("Share of faulty rows (bots and test accounts aside)"),
         "duplicates_share": say("Share of duplicates"),
+        "near_duplicates_share": say("Share of events that look like the one just before"),
         "late_share": say("Share of rows that came late"),
+        "late_arrivals_share": say("Share of rows that were loaded late"),
+        "similar_deals_share": say("Share of deals that look like the one before"),
         "future_rows": say("Rows dated in the future"),
         "test_and_bot_share": say("Share of bots and test accounts"),
         "days_without_data": say("Days without data"),

@@ -1,25 +1,28 @@
-"""The conversion report's own sections: the key figures, the funnel, the steps against their targets."""
+"""The conversion report's own sections: the key figures, the funnel, its two views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.config import Rules
+from funnel_lib.conversion.cohort import active
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.movement.change import mix, trend
+from funnel_lib.conversion.movement.change import trend
 from funnel_lib.conversion.rates import newcombe, rates
 from funnel_lib.reporting import plots
-from funnel_lib.reporting.blocks import Block, Card, Figure, SoWhat, kpis, section, summary
+from funnel_lib.reporting.blocks import Block, Card, Figure, SoWhat, kpis, section
 from funnel_lib.reporting.estimates import Count, Points, Rate, Share
 from funnel_lib.reporting.labels import Names, PeriodName
-from funnel_lib.reporting.sections import bottlenecks, moves, segments, time
+from funnel_lib.reporting.sections.missing import cannot, unknown, why
 from funnel_lib.reporting.sections.page import (
     Pass,
     chart_words,
+    hardly_passed,
     level_of,
     mature_span,
     overall,
@@ -29,14 +32,14 @@ from funnel_lib.reporting.sections.page import (
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 
-MOST_POINTS = 4
-"""Sentences of the summary after the first."""
-
 
 def funnel(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block:
     """Show how many reach each step, against the targets; `steps` is `rates(journeys)`."""
     say, found = Say(scope.language), passes(scope, steps)
-    finding, words, targets = funnel_finding(say, found), chart_words(scope), scope.workbook.targets
+    if found and not any(step.entering for step in found):
+        return unknown("funnel", say("The funnel"), cannot(say, say("The rate of each step"), "open"))
+    finding = funnel_finding(say, found, scope.workbook.rules)
+    words, targets = chart_words(scope), scope.workbook.targets
     told = Names([step.told(scope.language) for step in found])
     alt = say("{finding}. {groups}", finding=finding.text, groups=told) if found else finding
     ticked = say(
@@ -55,13 +58,40 @@ def funnel(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block:
     )  # fmt: skip
     figure = Figure(svgs, alt, caption=ticked if targets else plain, table=_funnel_table(say, scope, steps))
     return section(
-        "funnel", kicker=say("The funnel"), finding=finding, sub=_cohort(say, scope, journeys), parts=[figure]
-    )
+        "funnel", kicker=say("The funnel"), finding=finding, sub=_cohort(say, scope, journeys),
+        parts=[figure, *_left_out(say, journeys)],
+    )  # fmt: skip
 
 
-def funnel_finding(say: Say, found: Sequence[Pass]) -> Sentence:
-    """Say where people are lost: against the targets where there are some, else the largest loss."""
+def _left_out(say: Say, journeys: Journeys) -> list[Sentence]:
+    """Say who of a snapshot is not counted, because their dates cannot be or are missing."""
+    said = []
+    if count := journeys.set_aside.get("out_of_order", 0):
+        said.append(say.plural(
+            count, "{n} person is left out, because a step is dated before the step that it follows.",
+            "{n} people are left out, because a step is dated before the step that it follows.", key="funnel.disorder",
+        ))  # fmt: skip
+    if count := journeys.set_aside.get("no_entry", 0):
+        said.append(say.plural(
+            count, "{n} person has no date of entry, and so belongs to no period.",
+            "{n} people have no date of entry, and so belong to no period.", key="funnel.undated",
+        ))  # fmt: skip
+    return said
+
+
+def funnel_finding(say: Say, found: Sequence[Pass], rules: Rules) -> Sentence:
+    """Say where people are lost: against the targets where there are some, else the largest loss.
+
+    Who leaves out an optional step is not lost there.
+    """
+    found = [step for step in found if not step.optional]
     key, known = "funnel.finding", [step for step in found if not step.few]
+    blocked = hardly_passed(found, rules)
+    if blocked is not None and all(blocked.lost >= step.lost for step in known):
+        return say(
+            "Hardly anybody gets to {step}: {passed} of {entering} went on, too few for a rate", key=key,
+            step=blocked.title, passed=blocked.passed, entering=blocked.entering,
+        )  # fmt: skip
     if not known:
         return say("Too few people to say where they are lost", key=key)
     judged = [step for step in known if step.target is not None]
@@ -79,6 +109,8 @@ def funnel_finding(say: Say, found: Sequence[Pass]) -> Sentence:
             gap=below[0].short_of,
         )
     worst = max(known, key=lambda step: step.entering - step.passed)
+    if worst.entering == worst.passed:
+        return say("Nobody is lost: all people went on at every step", key=key)
     lost = Rate(1 - worst.rate, 1 - worst.high, 1 - worst.low)
     if judged:
         return say(
@@ -209,6 +241,8 @@ def _card(say: Say, scope: Scope, now: Pass, old: Earlier, year: Earlier, *, key
     label, key = say("{before} → {step}", before=now.before, step=now.title), f"kpi.{key}"
     if now.few:
         counted = say("{passed} of {entering}", key=key, passed=now.passed, entering=now.entering)
+        if not now.entering:
+            counted = why(say, "open")
         return Card(label, say("too few"), range=counted)
     rate = Rate(now.rate, now.low, now.high, digits=digits)
     card = Card(
@@ -233,21 +267,35 @@ def _gap(scope: Scope, now: Pass, old: Pass) -> Points:
     return Points(found.estimate, found.low, found.high, unit="pp")
 
 
+def _took(scope: Scope, whole: Journeys) -> list[int] | None:
+    """Return how many people took each step inside the period, whenever they entered; None where times are missing."""
+    if not scope.funnel.snapshot:
+        return [int(units) for units in active(scope).counts()["units"]]
+    begin, end = pd.Timestamp(scope.period.start), pd.Timestamp(scope.period.end)
+    frame, size = whole.frame, len(scope.funnel.steps)
+    times = [frame["first_entry" if step == 1 else f"t_{step}"] for step in range(1, size + 1)]
+    if any((frame["depth"] >= step).any() and at.isna().all() for step, at in enumerate(times, start=1)):
+        return None
+    return [int(((at >= begin) & (at < end)).sum()) for at in times]
+
+
 def views(scope: Scope, whole: Journeys, steps: pd.DataFrame) -> Block | None:
     """Show the cohort view beside the activity view of the same period; None where the source has no times.
 
-    `whole` is `history(scope)`: who came before the period may take a step in it.
+    `whole` is `history(scope)`: for snapshots it holds those who came before the period and may take a step in it.
     """
     size = len(scope.funnel.steps)
     if size < 2 or whole.frame["first_entry"].isna().all():
         return None
-    say, begin, end = Say(scope.language), pd.Timestamp(scope.period.start), pd.Timestamp(scope.period.end)
-    times = [whole.frame["first_entry" if step == 1 else f"t_{step}"] for step in range(1, size + 1)]
-    took = [int(((at >= begin) & (at < end)).sum()) for at in times]
+    say, took = Say(scope.language), _took(scope, whole)
+    if took is None:
+        kicker = say("Cohort view and activity view")
+        return unknown("views", kicker, cannot(say, say("The activity view"), "no_times"))
     first = steps[steps["base"] == "first"].set_index("step")
     previous = steps[steps["base"] == "previous"].set_index("step")
     frame = pd.DataFrame({
-        "name": [scope.step_title(name) for name in scope.funnel.names], "cohort": first["numerator"].to_numpy(),
+        "name": [scope.step_title(name) for name in scope.funnel.names],
+        "cohort": first["numerator"].where(first["denominator"] > 0).to_numpy(),
         "rate": previous["rate"].reindex(first.index).to_numpy(), "low": previous["low"].reindex(first.index),
         "high": previous["high"].reindex(first.index), "took": took,
         "ratio": [float("nan"), *(b / a if a else float("nan") for a, b in pairwise(took))],
@@ -265,69 +313,21 @@ def views(scope: Scope, whole: Journeys, steps: pd.DataFrame) -> Block | None:
         key="views",
         took=took[-1], last=last, cohort=int(first["numerator"].iloc[-1]),
     )  # fmt: skip
+    if not first["denominator"].iloc[0]:
+        finding = say(
+            "{took} people reached {last} in these days; nobody who entered in them has had the full time yet",
+            key="views", took=took[-1], last=last,
+        )  # fmt: skip
+    elif not whole.window_closed:
+        finding = say(
+            "{took} people reached {last} in these days; of those who entered in them, {cohort} have so far",
+            key="views", took=took[-1], last=last, cohort=int(first["numerator"].iloc[-1]),
+        )  # fmt: skip
     note = say(
         "The cohort view follows people from their entry and is the one to judge by. The activity view counts what "
-        "happened in these days, whoever did it; its ratios mix people who came at different times and move with the "
-        "number of newcomers."
+        "happened in these days, whoever did it and in whatever order; its ratios mix people who came at different "
+        "times and move with the number of newcomers."
     )
     table = Table(frame, columns, say("Two views of the same days"), name="views", look="seg")
     return section("views", kicker=say("Cohort view and activity view"), finding=finding,
                    parts=[table, SoWhat(say("So what"), [note])])  # fmt: skip
-
-
-def summarise(
-    scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Journeys | None, ranked: pd.DataFrame | None = None
-) -> Block:
-    """Open with the overall rate, then what a step costs, why the rate moved, who falls behind, what broke.
-
-    `ranked` is `bottlenecks.rank`; without it, the steps are told in points, not in money.
-    """
-    say, whole, window = Say(scope.language), overall(scope, steps), window_of(scope)
-    rate = Rate(whole.rate, whole.low, whole.high, digits=2, say_level=True, level=scope.workbook.rules.level)
-    n, last = Count(whole.entering), whole.title
-    if whole.few:
-        lead = say(
-            "Of {n} people who entered, {k} reached {last}: too few for a rate.",
-            key="summary",
-            last=last,
-            n=n,
-            k=whole.passed,
-        )
-    elif window is not None and journeys.window_closed:
-        lead = say(
-            "Of the {n} people who have had their full {window}, **{rate:value}** reached {last} {rate:ci}.",
-            key="summary",
-            n=n, window=window, rate=rate, last=last,
-        )  # fmt: skip
-    else:
-        lead = say(
-            "Of {n} people, **{rate:value}** have reached {last} so far {rate:ci}.",
-            key="summary",
-            n=n,
-            rate=rate,
-            last=last,
-        )
-    return summary(lead, list(_points(say, scope, journeys, steps, before, ranked))[:MOST_POINTS])
-
-
-def _points(
-    say: Say, scope: Scope, journeys: Journeys, steps: pd.DataFrame, before: Journeys | None,
-    ranked: pd.DataFrame | None,
-) -> Iterator[tuple[Sentence, Sentence]]:  # fmt: skip
-    """Yield the points of the summary, what is worth most first; those that this data cannot have are left out."""
-    splits = segments.splits_of(scope)
-    if ranked is not None and ((ranked["light"] == "below") & ranked["money"].gt(0)).any():
-        yield say("What it costs"), bottlenecks.money_finding(say, scope, ranked)
-    else:
-        yield say("Where people are lost"), funnel_finding(say, passes(scope, steps))
-    if before is not None and (change := moves.summary_point(say, scope, journeys, before)) is not None:
-        yield say("Why it moved"), change
-    if journeys.frame["first_entry"].notna().any() and len(scope.funnel.steps) > 1:
-        yield say("Week by week"), time.worst_week(say, scope, journeys, "device")
-    if splits:
-        against = segments.comparisons(scope, journeys, splits[0])
-        yield say("For whom"), segments.behind(say, scope, against, splits[0])
-    moved = segments.widest(scope, journeys, before)
-    if moved is not None and before is not None:
-        shares = mix(journeys, before, moved, rules=scope.workbook.rules)
-        yield say("Who came"), segments.shifted(say, scope, shares, moved)

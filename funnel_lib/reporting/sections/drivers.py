@@ -13,11 +13,10 @@ from funnel_lib.conversion.reasons.drivers import Drivers, drivers
 from funnel_lib.conversion.reasons.precursors import BEFORE, driver_table
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Days, Points, PValue, Rate, Ratio
-from funnel_lib.reporting.labels import Name
+from funnel_lib.reporting.estimates import Count, Days, Points, PValue, Rate, Ratio, plain_points
+from funnel_lib.reporting.labels import Name, Names
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
-from funnel_lib.reporting.sections.case_study import plain_points
 from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown, why
 from funnel_lib.reporting.sections.page import level_of
@@ -44,7 +43,7 @@ def driving(scope: Scope, journeys: Journeys) -> Block:
     )  # fmt: skip
     parts: list[Part] = [
         _picture(say, scope, found, finding),
-        SoWhat(say("So what"), _notes(say, found, lookback / timedelta(days=1))),
+        SoWhat(say("So what"), _notes(say, scope, found, lookback / timedelta(days=1))),
     ]
     return section("drivers", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
@@ -133,7 +132,7 @@ def _odds(value: float, low: float, high: float) -> Ratio:
     return Ratio(value, low, high, digits=2)
 
 
-def _notes(say: Say, found: Drivers, days: float) -> list[Sentence]:
+def _notes(say: Say, scope: Scope, found: Drivers, days: float) -> list[Sentence]:
     """Say what this is not, what was looked at, and which findings did not hold."""
     notes = [
         say("This describes who converts. It does not show what makes them convert: only a randomised trial does."),
@@ -143,12 +142,11 @@ def _notes(say: Say, found: Drivers, days: float) -> list[Sentence]:
             "Earlier events are those in the {days} before the first step; the funnel's own steps are left out.",
             key="drivers", days=Days(days),
         ))  # fmt: skip
-    shaky = int((found.table["clear"] & ~found.table["stable"]).sum())
+    shaky = records(found.table[found.table["clear"] & ~found.table["stable"]])
     if shaky:
-        notes.append(say.plural(
-            shaky, "{n} clear difference is not confirmed: two random halves of the people do not agree on it.",
-            "{n} clear differences are not confirmed: two random halves of the people do not agree on them.",
-            key="drivers.shaky",
+        notes.append(say(
+            "Not confirmed, since two random halves of the people do not agree on it: {names}.",
+            names=Names([_title(say, scope, row) for row in shaky]),
         ))  # fmt: skip
     if found.left_out:
         notes.append(say("{n} people are not in the model; the table says why.", key="drivers.left", n=found.left_out))

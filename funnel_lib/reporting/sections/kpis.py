@@ -38,7 +38,7 @@ def board(scope: Scope, people: Journeys | None = None) -> Block:
     mine = people if scope.split_group is not None else None
     found = made(scope, people=mine, rng=chance(scope, "kpis"))
     if found.empty or found["value"].isna().all():
-        reason = "no_figures" if found.empty else str(found["reason"].iloc[0])
+        reason = "no_figures" if found.empty else "none_in_data"
         return unknown("board", kicker, cannot(say, say("The key figures"), reason))
     titled = _titled(say, scope, found)
     finding = board_finding(say, scope, found)
@@ -96,7 +96,7 @@ def _value(scope: Scope, row: Any, value: float, low: float, high: float, *, sig
     if row.unit == "share":
         return Points(*ends, unit="pp", level=level) if signed else Rate(*ends, level=level)
     if row.unit == "points":
-        return Points(*ends, unit="points", signed=signed or value < 0, level=level)
+        return Points(*ends, unit="score", signed=signed or value < 0, level=level)
     if row.unit == "money":
         return Money(value, scope.workbook.currency, *ends[1:], signed=signed, level=level)
     if row.unit == "days":

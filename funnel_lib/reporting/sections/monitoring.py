@@ -16,7 +16,7 @@ from funnel_lib.conversion.rates import wilson
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Points, Rate
-from funnel_lib.reporting.labels import Day, Name, Span
+from funnel_lib.reporting.labels import Day, Name, PeriodName, Span
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.chance import chance
@@ -74,8 +74,10 @@ def monitor(scope: Scope, people: Journeys, whole: Journeys, watched: Watched) -
     if not judged:
         reason = str(next(iter(watched.charts.values())).reason) if watched.charts else "no_times"
         return unknown("monitoring", kicker, cannot(say, say("Control limits"), reason))
-    business = ranked(watched)
-    name = str(business["metric"].iloc[0]) if len(business) else list(judged)[-1]
+    business, telling = ranked(watched), [name for name, made in judged.items() if can_ring(made)]
+    if not telling and not len(watched.alerts):
+        return unknown("monitoring", kicker, cannot(say, say("Control limits"), "few_a_day"))
+    name = str(business["metric"].iloc[0]) if len(business) else (telling or list(judged))[-1]
     finding = monitoring_finding(say, scope, watched)
     sub = say(
         "Share who went on to {step}, day by day, with the limits within which weekdays and usual variation keep it",
@@ -89,6 +91,12 @@ def monitor(scope: Scope, people: Journeys, whole: Journeys, watched: Watched) -
     return section("monitoring", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
+def can_ring(made: Chart) -> bool:
+    """Tell whether on most days of the period some share of people would be beyond the limits of one day."""
+    days = made.frame[~made.frame["learnt"].astype(bool) & made.frame["denominator"].gt(0)]
+    return bool(((days["low"] > 0) | (days["high"] < 1)).mean() > 1 / 2)
+
+
 def ranked(watched: Watched) -> pd.DataFrame:
     """Return the alerts that are not held back: the one first that concerns most people."""
     found = watched.alerts[~watched.alerts["held"].astype(bool)]
@@ -100,7 +108,7 @@ def monitoring_finding(say: Say, scope: Scope, watched: Watched) -> Sentence:
     """Say which step left its limits in the period; of several, the one that concerns most people."""
     business = ranked(watched)
     if business.empty:
-        return say("No step left its control limits", key="monitoring")
+        return say("No step left its control limits in {period}", key="monitoring", period=PeriodName(scope.period))
     last = records(business)[0]
     step, days = scope.step_title(str(last.metric)), Span(last.opened.date(), last.last.date())
     low, high = wilson(last.numerator, last.denominator, scope.workbook.rules.level)
@@ -125,8 +133,8 @@ def _picture(say: Say, scope: Scope, made: Chart, finding: Sentence) -> Figure:
         Column("expected", say("Expected"), Rate, low="low", high="high"),
     ]
     caption = say(
-        "Line and band = what the days before the period let expect, and its limits (Laney p′); marked days are beyond "
-        "them, open marks by the moving average only."
+        "Line and band = what the days before the period let expect, and its limits (Laney p′). Days are judged from "
+        "the upright line on: marked ones are beyond the limits, open marks by the moving average only."
     )
     inside = shown[~shown["learnt"].astype(bool)]
     table = Table(inside, columns, say("Days of the period and their limits"), name="control")

@@ -11,7 +11,7 @@ from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.movement.decomposition import Decomposition, Part, by_step, decompose, explain_change
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, alert, section
-from funnel_lib.reporting.estimates import Count, Points, Rate
+from funnel_lib.reporting.estimates import Count, Points, Rate, plain_points
 from funnel_lib.reporting.labels import PeriodName
 from funnel_lib.reporting.parts import Part as Shown
 from funnel_lib.reporting.plots.stage import records
@@ -33,7 +33,7 @@ def moved(scope: Scope, now: Journeys, before: Journeys | None) -> Block:
     found = [_of(scope, now, before, split) for split in splits]
     whole = found[0] if found else _of(scope, now, before, None)
     if whole.reason is not None:
-        return unknown("moved", kicker, cannot(say, what, whole.reason))
+        return unknown("moved", kicker, cannot(say, what, _reason(whole.reason, now)))
     steps = by_step(now, before, rules=scope.workbook.rules, rng=chance(scope, "steps"))
     finding = change_finding(say, scope, whole, steps)
     sub = say(
@@ -46,6 +46,11 @@ def moved(scope: Scope, now: Journeys, before: Journeys | None) -> Block:
         parts += [_dimensions(say, scope, found), SoWhat(say("So what"), _causes(say, scope, now, before, found))]
         parts += [_groups(say, scope, max(found, key=_pull))]
     return section("moved", kicker=kicker, finding=finding, sub=sub, parts=parts)
+
+
+def _reason(reason: str, now: Journeys) -> str:
+    """Return why a change is not known: people who entered, but whose time is not over, are not nobody."""
+    return "open" if reason == "nobody_now" and len(now.frame) else reason
 
 
 def _of(scope: Scope, now: Journeys, before: Journeys, split: str | None) -> Decomposition:
@@ -84,13 +89,14 @@ def change_finding(say: Say, scope: Scope, whole: Decomposition, steps: pd.DataF
     )  # fmt: skip
 
 
-def summary_point(say: Say, scope: Scope, now: Journeys, before: Journeys) -> Sentence | None:
-    """Say in one sentence whether the overall rate moved and by which step; None where that is not known."""
-    if len(scope.funnel.steps) < 2:
-        return None
+def summary_point(say: Say, scope: Scope, now: Journeys, before: Journeys | None) -> Sentence:
+    """Say in one sentence whether the overall rate moved and by which step, or why that is not known."""
+    what = say("Whether the rate moved")
+    if before is None:
+        return cannot(say, what, "no_earlier")
     whole = _of(scope, now, before, next(iter(splits_of(scope)), None))
     if whole.reason is not None:
-        return None
+        return cannot(say, what, _reason(whole.reason, now))
     steps = by_step(now, before, rules=scope.workbook.rules, rng=chance(scope, "steps"))
     return change_finding(say, scope, whole, steps)
 
@@ -126,11 +132,6 @@ def _bridge(say: Say, scope: Scope, whole: Decomposition, steps: pd.DataFrame, f
         "does not start at zero. Shares of the step before."
     )
     return [Figure(svgs, finding, caption=caption, table=table)]
-
-
-def plain_points(value: float, low: float, high: float) -> Points:
-    """Return a difference in points without its unit, for columns that name it."""
-    return Points(value, low, high, unit="")
 
 
 def _rate(whole: Decomposition, side: str) -> float:

@@ -30,12 +30,13 @@ def deals(scope: Scope) -> Block | None:
     if not set(COLUMNS) <= set(table.columns):
         return None
     say, rules = Say(scope.language), scope.workbook.rules
-    table = table[table["created"] < scope.period.end]
+    table = table[~(table["created"] >= scope.period.end)]  # those without a day stay, and are counted as such
     given = (table["created"], table["closed"], table["status"])
     by_day = outcomes(*given, as_of=scope.as_of, rules=rules, zone=scope.workbook.zone)
     kicker = say("Won, lost or still open")
-    if not by_day["share"].notna().any():
-        return unknown("outcomes", kicker, cannot(say, say("The outcome of deals"), str(by_day["reason"].iloc[0])))
+    reason = _why_not(table, by_day)
+    if reason:
+        return unknown("outcomes", kicker, cannot(say, say("The outcome of deals"), reason))
     closed = beside_closed(*given, as_of=scope.as_of, rules=rules, zone=scope.workbook.zone)
     finding = outcome_finding(say, closed)
     titles = {WON: say.text("won"), "lost": say.text("lost"), OPEN: say.text("still open")}
@@ -53,6 +54,15 @@ def deals(scope: Scope) -> Block | None:
     figure = Figure(svgs, finding, caption=caption, table=_table(say, closed, titles))
     note = say("Of the closed ones alone, the outcome that comes fast looks too frequent.")
     return section("outcomes", kicker=kicker, finding=finding, parts=[figure, SoWhat(say("So what"), [note])])
+
+
+def _why_not(table: pd.DataFrame, by_day: pd.DataFrame) -> str:
+    """Return why nothing can be said; the empty text where something can."""
+    if len(table) and table["created"].isna().all():
+        return "not_created"
+    if len(table) and table["status"].eq(WON).all():
+        return "only_won"
+    return "" if by_day["share"].notna().any() else str(by_day["reason"].iloc[0])
 
 
 def outcome_finding(say: Say, closed: pd.DataFrame) -> Sentence:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pandas as pd
 
-from funnel_lib.collection.quality import checks, grade
+from funnel_lib.collection.quality import grade
 from funnel_lib.collection.scope import Scope
-from funnel_lib.config import Report
+from funnel_lib.config import Report, Rules
 from funnel_lib.conversion.journeys import Journeys, previous_steps
 from funnel_lib.notation import Language, text
 from funnel_lib.reporting import blocks
@@ -37,11 +38,17 @@ class Pass(NamedTuple):
     low: float
     high: float
     target: float | None
+    optional: bool = False
 
     @property
     def few(self) -> bool:
         """Whether there are too few people for a rate."""
         return bool(pd.isna(self.rate))
+
+    @property
+    def lost(self) -> int:
+        """How many came to the step before and did not go on."""
+        return self.entering - self.passed
 
     @property
     def gap(self) -> float:
@@ -85,9 +92,16 @@ def passes(scope: Scope, steps: pd.DataFrame, group: str = "all") -> list[Pass]:
             row.step, row.name, scope.step_title(row.name), scope.step_title(names[before[row.step - 1] - 1]),
             row.denominator,
             row.numerator, row.rate, row.low, row.high, scope.workbook.targets.get(row.name),
+            scope.funnel.steps[row.step - 1].optional,
         )
         for row in records(rows)
     ]  # fmt: skip
+
+
+def hardly_passed(found: Sequence[Pass], rules: Rules) -> Pass | None:
+    """Return the step that loses most of those that too few passed for a rate though enough came; None without one."""
+    stuck = [step for step in found if step.few and step.entering >= rules.min_units and step.lost > 0]
+    return max(stuck, key=lambda step: step.lost) if stuck else None
 
 
 def overall(scope: Scope, steps: pd.DataFrame, group: str = "all") -> Pass:
@@ -191,7 +205,7 @@ def _status(say: Say, scope: Scope, journeys: Journeys | None) -> Fact:
 
 
 def _grade(say: Say, scope: Scope) -> Grade:
-    found = checks(scope.store, scope.workbook)
+    found = scope.checks
     letter, failed = grade(found), int((~found["passed"]).sum())
     words = {
         "A": say("Good"),

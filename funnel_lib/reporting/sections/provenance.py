@@ -78,10 +78,10 @@ def origins(scope: Scope) -> Block:
 
 def worst_days(scope: Scope) -> Block:
     """Show the days on which most of the rows that came in were set aside."""
-    say, titles, found = Say(scope.language), source_titles(scope), by_day(scope.store)
+    say, titles, found = Say(scope.language), source_titles(scope), by_day(scope.store, scope.workbook)
     kicker, bad = say("Quality by day"), found[found["aside"] > 0]
     if bad.empty:
-        none = say("No day stands out: no dated file has rows that were set aside")
+        none = say("No day stands out: no row with a day was set aside")
         return section("worst-days", kicker=kicker, finding=none)
     bad = bad.assign(share=bad["aside"] / bad["read"].clip(lower=1)).sort_values(
         ["share", "day"], ascending=[False, True], kind="stable", ignore_index=True
@@ -94,7 +94,7 @@ def worst_days(scope: Scope) -> Block:
     columns = [
         Column("source", say("Source")),
         Column("day", say("Day"), lambda day: say.value(Day(day.date()))),
-        Column("read", say("Read"), Count),
+        Column("read", say("Rows"), Count),
         Column("aside", say("Set aside"), Count),
         Column("share", say("Share set aside"), lambda share: Share(share, 1)),
         Column("meaning", say("Most often"), left=True),
@@ -105,7 +105,9 @@ def worst_days(scope: Scope) -> Block:
         meaning=[str(meanings.get(str(rule), rule)) for rule in shown["rule"]],
     )
     table = Table(shown, columns, say("Days with most rows set aside"), name="worst_days", look="seg")
-    sub = say("Days are those in the names of the files")
+    sub = say(
+        "Rows kept or set aside, by the day on which they happened; where that cannot be read, by that of the file"
+    )
     return section("worst-days", kicker=kicker, finding=finding, sub=sub, parts=[table])
 
 

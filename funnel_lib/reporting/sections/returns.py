@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conversion.worth.customers import CustomerValue
+from funnel_lib.conversion.worth.customers import SEGMENT, CustomerValue
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Days, Money, Rate, Ratio
@@ -28,10 +28,12 @@ def channels(scope: Scope, found: CustomerValue | None) -> Block:
     if found is None or found.returns.empty:
         price = "no_events" if found is None else found.acquisition.reason or found.reason or "no_channels"
         return unknown("returns", kicker, cannot(say, what, price))
-    shown = found.returns[(found.returns["model"] == RULE) & (found.returns["reason"] == "")]
+    shown = found.returns[(found.returns["model"].isin([RULE, SEGMENT])) & (found.returns["reason"] == "")]
     if shown.empty:
         reason = found.acquisition.reason or str(found.returns["reason"].iloc[0])
         return unknown("returns", kicker, cannot(say, what, reason))
+    if scope.split_group is not None:
+        return _of_segment(say, scope, found, shown)
     finding, titles = returns_finding(say, scope, shown), _channel_titles(scope)
     frame = pd.DataFrame({
         "label": [titles.get(name, name) for name in shown["channel"]], "estimate": shown["roi"],
@@ -57,6 +59,31 @@ def channels(scope: Scope, found: CustomerValue | None) -> Block:
     return section("returns", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
+def _of_segment(say: Say, scope: Scope, found: CustomerValue, shown: pd.DataFrame) -> Block:
+    """Show what the orders of a segment by channel brought back for its channel's costs."""
+    row, split = records(shown)[0], scope.split_group
+    back, name = Rate(row.roi, row.roi_low, row.roi_high, digits=0), scope.group_title(*split) if split else ""
+    key = "returns.finding"
+    if row.roi_low > 0:
+        finding = say("{group} brings back more than its channel costs: return {back:value} {back:ci}", key=key,
+                      group=Name(name), back=back)  # fmt: skip
+    elif row.roi_high < 0:
+        finding = say("{group} does not bring back what its channel costs: return {back:value} {back:ci}", key=key,
+                      group=Name(name), back=back)  # fmt: skip
+    else:
+        finding = say("It is not clear whether {group} brings back what its channel costs: return {back:value} "
+                      "{back:ci}", key=key, group=Name(name), back=back)  # fmt: skip
+    sub = say("(Margin − cost) ÷ cost; credit for all orders of these people, costs {days} earlier", key="returns",
+              days=Days(found.acquisition.lag_days))  # fmt: skip
+    notes = SoWhat(say("So what"), [
+        say("Only costs that are assigned to the channel count; those of the whole business, such as its team, come on "
+            "top.")
+    ])  # fmt: skip
+    table = _returns_table(say, scope, found, {row.channel: name})
+    kicker = say("What comes back for the money")
+    return section("returns", kicker=kicker, finding=finding, sub=sub, parts=[table, notes])
+
+
 def returns_finding(say: Say, scope: Scope, shown: pd.DataFrame) -> Sentence:
     """Say which channels clearly do not bring back their cost, whether all do, or that it is not clear."""
     titles, key = _channel_titles(scope), "returns.finding"
@@ -72,9 +99,10 @@ def returns_finding(say: Say, scope: Scope, shown: pd.DataFrame) -> Sentence:
             return say("{channel} brings back more than it costs: return {back:value} {back:ci} by the last touch",
                        key=key, channel=channel, back=back)  # fmt: skip
         return say(
-            "All {n} channels with costs bring back more than they cost: from {back:value} ({channel}) to {most} "
-            "({best}), by the last touch", key=key, n=len(rows), back=back, channel=channel,
-            most=Rate(most.roi, digits=0), best=Name(titles.get(most.channel, most.channel)),
+            "Each of the {n} channels with costs brings back more than it costs: from {back:value} {back:ci} "
+            "({channel}) to {most:value} {most:ci} ({best}), by the last touch", key=key, n=len(rows), back=back,
+            channel=channel, most=Rate(most.roi, most.roi_low, most.roi_high, digits=0),
+            best=Name(titles.get(most.channel, most.channel)),
         )  # fmt: skip
     return say("It is not clear whether {channel} brings back its cost: return {back:value} {back:ci} by the last "
                "touch", key=key, channel=channel, back=back)  # fmt: skip
@@ -94,7 +122,8 @@ def _channel_titles(scope: Scope) -> dict[str, str]:
 
 def _returns_table(say: Say, scope: Scope, found: CustomerValue, titles: dict[str, str]) -> Table:
     rules = {"first": say.text("first touch"), "last": say.text("last touch"),
-             "linear": say.text("all touches alike"), "markov": say.text("removal effect")}  # fmt: skip
+             "linear": say.text("all touches alike"), "markov": say.text("removal effect"),
+             SEGMENT: say.text("orders of these people")}  # fmt: skip
     rows = found.returns[found.returns["cost"].notna()]
     frame = rows.assign(
         channel=[titles.get(name, name) for name in rows["channel"]], rule=[rules[name] for name in rows["model"]]

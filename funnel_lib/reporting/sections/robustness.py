@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.keeping.shelves import Shelf
 from funnel_lib.conversion.sensitivity import Sensitivity, sensitivity
 from funnel_lib.presets import PresetName
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Rate
+from funnel_lib.reporting.estimates import Count, Rate, plain_points
 from funnel_lib.reporting.plots.stage import records
-from funnel_lib.reporting.sections.case_study import plain_points
 from funnel_lib.reporting.sections.page import level_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.telling import variant_title, verdict
@@ -30,7 +30,7 @@ def definitions(scope: Scope) -> Block | None:
         return None
     found = sensitivity(
         scope.events, scope.funnel, period=scope.period, as_of=scope.as_of, rules=scope.workbook.rules,
-        presets=SYSTEMS,
+        presets=SYSTEMS, shelf=Shelf.of(scope),
     )  # fmt: skip
     say, told = Say(scope.language), verdict(found, scope.language)
     kicker = say("Other definitions")
@@ -64,6 +64,8 @@ def _finding(say: Say, shown: pd.DataFrame, found: Sensitivity) -> Sentence:
     ends = (found.conclusion.lowest, found.conclusion.highest)
     rows = {str(row.variant): Rate(row.rate, row.low, row.high) for row in records(shown)}
     low, high = (rows[name] for name in ends if name is not None)
+    if low.value == high.value:
+        return say("The definition makes no difference: {low:value} {low:ci} come through", key="robustness", low=low)
     return say(
         "Depending on the definition, {low:value} {low:ci} to {high:value} {high:ci} come through", key="robustness",
         low=low, high=high,

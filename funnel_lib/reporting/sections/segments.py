@@ -16,6 +16,7 @@ from funnel_lib.reporting.estimates import Count, Points, PValue, Rate
 from funnel_lib.reporting.labels import Names, PeriodName, Span
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
+from funnel_lib.reporting.sections.missing import cannot, unknown
 from funnel_lib.reporting.sections.page import chart_words, level_of, mature_span, overall, passes, slug
 from funnel_lib.reporting.tables import Column, Record, Table
 from funnel_lib.reporting.wording import Say, Sentence
@@ -50,6 +51,9 @@ def panels(scope: Scope, journeys: Journeys, split: str) -> Block:
     say, title, rules = Say(scope.language), scope.split_title(split), scope.workbook.rules
     steps, everyone = rates(journeys, by=split, rules=rules), rates(journeys, rules=rules)
     against = comparisons(scope, journeys, split)
+    if not everyone["denominator"].any():
+        what = say("The rate of each step")
+        return unknown(f"{slug(split)}-steps", say("{split}: steps", split=title), cannot(say, what, "open"))
     order = against[against["step"] == 0].sort_values("rate", ascending=False, na_position="last")["group"]
     entries = [
         KeyEntry(say("everyone"), mark="line"),
@@ -82,8 +86,11 @@ def behind(say: Say, scope: Scope, against: pd.DataFrame, split: str) -> Sentenc
     key = f"{split}.finding"
     clear = against[~against["group"].isin(RESIDUAL) & against["clear"]]
     low = clear[clear["difference"] < 0].sort_values("difference")
+    if not against["p"].notna().any():
+        reason = "one_group" if against["group"].nunique() < 2 else "too_few"
+        return cannot(say, say("A comparison of the groups"), reason)
     if low.empty:
-        return say("No group is clearly behind the others", key=key)
+        return _ahead(say, scope, clear, split)
     group = str(low.iloc[0]["group"])
     own = clear[(clear["group"] == group) & (clear["step"] > 0)]
     down, up = (
@@ -96,6 +103,20 @@ def behind(say: Say, scope: Scope, against: pd.DataFrame, split: str) -> Sentenc
     if down:
         return say("{group}: behind at {low}", key=key, group=title, low=Names(down))
     return say("{group}: behind from first step to last, though clearly at no single one", key=key, group=title)
+
+
+def _ahead(say: Say, scope: Scope, clear: pd.DataFrame, split: str) -> Sentence:
+    """Say which group is furthest ahead, where none that has a name is behind."""
+    key, high = f"{split}.finding", clear[clear["difference"] > 0].sort_values("difference", ascending=False)
+    if high.empty:
+        return say("No group is clearly behind the others", key=key)
+    group = str(high.iloc[0]["group"])
+    own = clear[(clear["group"] == group) & (clear["step"] > 0)]
+    title, steps = scope.group_title(split, group), own.loc[own["difference"] > 0, "step"]
+    if len(steps):
+        at = Names([scope.step_title(scope.funnel.names[step - 1]) for step in steps])
+        return say("{group}: ahead at {high}", key=key, group=title, high=at)
+    return say("{group}: ahead from first step to last, though clearly at no single one", key=key, group=title)
 
 
 def _panel(

@@ -12,13 +12,12 @@ from funnel_lib.conversion.movement.changepoint import Changes, changes, daily
 from funnel_lib.conversion.movement.days import calendar, near, own_days
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Points, PValue, Rate, Share
+from funnel_lib.reporting.estimates import Count, Points, PValue, Rate, Share, plain_points
 from funnel_lib.reporting.labels import Day, Names, Span
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown
-from funnel_lib.reporting.sections.moves import plain_points
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 

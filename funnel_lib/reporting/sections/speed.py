@@ -57,6 +57,18 @@ def timing(scope: Scope, journeys: Journeys, by: str) -> Block:
     return section("timing", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
+def summary_point(say: Say, scope: Scope, journeys: Journeys) -> Sentence:
+    """Say in one sentence how long it takes to convert, or why that is not known."""
+    last = scope.step_title(scope.funnel.names[-1])
+    half = records(half_of_conversions(journeys, rules=scope.workbook.rules))[0]
+    if math.isnan(half.half):
+        return cannot(say, say("The time to {last}", last=last), half.reason)
+    return say(
+        "Half of those who ever reach {last} do so within {half:value} {half:ci}", key="timing", last=last,
+        half=Days(half.half, _nan(half.low), _nan(half.high)),
+    )  # fmt: skip
+
+
 def _last(reached: pd.DataFrame) -> Any:
     """Return the last day that is known of a group, None without one."""
     seen = reached[reached["rate"].notna()]
@@ -84,32 +96,59 @@ def _notes(say: Say, scope: Scope, journeys: Journeys, end: Any) -> list[Sentenc
     naive, day = Rate(end.converted / entered if entered else math.nan), Days(float(end.day))
     row = records(eventually(journeys, rules=rules))[0]
     open_ones = row.entered - row.closed
-    notes = [say("{rate:value} {rate:ci} reach {last} within {day}.", key="timing.rate", rate=rate, last=last, day=day)]
+    first = scope.step_title(scope.funnel.names[0])
+    words: dict[str, Any] = {"rate": rate, "last": last, "day": day, "first": first, "key": "timing.rate"}
+    notes = [say("{rate:value} {rate:ci} reach {last} within {day} of their first {first}.", **words)]
     if open_ones > 0:
         notes = [
             say(
-                "{rate:value} {rate:ci} reach {last} within {day}. Counting everybody alike, also those who came "
-                "lately, would say {naive:value}.", key="timing.rate", rate=rate, last=last, day=day, naive=naive,
+                "{rate:value} {rate:ci} reach {last} within {day} of their first {first}. Counting everybody alike, "
+                "also those who came lately, would say {naive:value}.", naive=naive, **words,
             )
         ]  # fmt: skip
+    notes += _started_again(say, journeys)
     if not math.isnan(row.expected) and open_ones > 0:
         notes.append(
             say(
-                "{seen} of {n} have converted so far; once the {waiting} who still have time have had it, "
-                "{expected:value} {expected:ci} of all will have.", key="timing.finally", seen=row.converted_so_far,
-                n=row.entered, waiting=open_ones, expected=Rate(row.expected, row.low, row.high),
+                "{seen} of {n} have converted so far; {waiting} of them were followed for less than {until}. Once all "
+                "have had that time, {expected:value} {expected:ci} will have.", key="timing.finally",
+                seen=row.converted_so_far, n=row.entered, waiting=open_ones, until=Days(row.until),
+                expected=Rate(row.expected, row.low, row.high),
             )
         )  # fmt: skip
     quarter = records(time_to_convert(journeys, rules=rules))[0]
     if not math.isnan(quarter.median):
-        notes.append(
-            say(
-                "Counted from the last entry that could lead there, of the {n} whose time is over and who got there a "
-                "quarter needed at most {q25}, half {median}, three quarters {q75}.", key="timing", n=int(quarter.n),
-                **{name: _days(quarter, name) for name in ("q25", "median", "q75")},
-            )
-        )  # fmt: skip
+        notes.append(_quartiles(say, journeys, quarter))
     return notes
+
+
+def _quartiles(say: Say, journeys: Journeys, quarter: Any) -> Sentence:
+    told = {name: _days(quarter, name) for name in ("q25", "median", "q75")}
+    if journeys.window_closed:
+        return say(
+            "Counted from the last entry that could lead there, of the {n} whose time is over and who got there a "
+            "quarter needed at most {q25}, half {median}, three quarters {q75}.", key="timing", n=int(quarter.n),
+            **told,
+        )  # fmt: skip
+    return say(
+        "Of the {n} who have got there so far a quarter needed at most {q25}, half {median}, three quarters {q75}.",
+        key="timing", n=int(quarter.n), **told,
+    )  # fmt: skip
+
+
+def _started_again(say: Say, journeys: Journeys) -> list[Sentence]:
+    """Say how many only got there from a later start, where the funnel counts every start."""
+    size, frame = len(journeys.funnel.steps), journeys.frame
+    reached, at_once = (int((frame[name] == size).sum()) for name in ("mature_depth", "first_depth"))
+    if not journeys.window_closed or reached <= at_once:
+        return []
+    return [
+        say.plural(
+            reached - at_once,
+            "{n} more person got there after starting again; the funnel counts that one, too.",
+            "{n} more people got there after starting again; the funnel counts them, too.", key="timing.again",
+        )
+    ]  # fmt: skip
 
 
 def _days(row: Any, name: str) -> Days:
@@ -142,7 +181,8 @@ def _difference(say: Say, scope: Scope, journeys: Journeys, split: str | None) -
 def _groups(say: Say, scope: Scope, journeys: Journeys, reached: pd.DataFrame, split: str | None) -> Table:
     """Return one row per group: converted so far, by the last known day, in the end, and when half had come."""
     rules = scope.workbook.rules
-    final = eventually(journeys, by=split, rules=rules)[["group", "entered", "converted_so_far", *_ENDS]]
+    final = eventually(journeys, by=split, rules=rules)[["group", "entered", "converted_so_far", "until", *_ENDS]]
+    final = final.rename(columns={"until": "horizon"})
     final = final.rename(columns={"low": "expected_low", "high": "expected_high"})
     half = half_of_conversions(journeys, by=split, rules=rules)[["group", "half", "low", "high"]]
     half = half.rename(columns={"low": "half_low", "high": "half_high"})
@@ -154,7 +194,7 @@ def _groups(say: Say, scope: Scope, journeys: Journeys, reached: pd.DataFrame, s
         Column("entered", say("People"), Count),
         Column("converted_so_far", say("Converted so far"), Count),
         Column("rate", say("By the last known day"), Rate, low="low", high="high"),
-        Column("expected", say("In the end, expected"), Rate, low="expected_low", high="expected_high"),
+        Column("expected", _horizon(say, scope, frame), Rate, low="expected_low", high="expected_high"),
         Column("half", say("Half of conversions by"), Days, low="half_low", high="half_high"),
     ]
 
@@ -165,6 +205,14 @@ def _groups(say: Say, scope: Scope, journeys: Journeys, reached: pd.DataFrame, s
     return Table(grouped(say, scope, frame, split), columns, caption, name="timing", few=few)
 
 
+def _horizon(say: Say, scope: Scope, frame: pd.DataFrame) -> Sentence:
+    """Say by when the share in the end is expected: without a time limit, only as far as enough were followed."""
+    days = frame["horizon"].dropna()
+    if scope.funnel.window is not None or days.empty:
+        return say("In the end, expected")
+    return say("Within {days}, expected", days=Days(float(days.max())))
+
+
 def _histogram(say: Say, scope: Scope, journeys: Journeys, last: str) -> list[Part]:
     """Return the picture of how the time is spread; nothing where it is not known."""
     bins = histogram(journeys, rules=scope.workbook.rules)
@@ -172,9 +220,14 @@ def _histogram(say: Say, scope: Scope, journeys: Journeys, last: str) -> list[Pa
         return []
     top = records(bins.sort_values("share", ascending=False))[0]
     told = say(
-        "Most conversions come between {start} and {end} after the first step: {share} of all people",
+        "Conversions are most frequent between {start} and {end} after the first step: {share} of all people",
         key="timing.most", start=Days(top.from_days), end=Days(top.to_days), share=Rate(top.share),
     )  # fmt: skip
+    if not top.from_days:
+        told = say(
+            "Conversions are most frequent within {end} of the first step: {share} of all people",
+            key="timing.most", end=Days(top.to_days), share=Rate(top.share),
+        )  # fmt: skip
     words = plots.Words(scope.language)
     svgs = plots.figure(
         lambda ax, width: plots.histogram(bins, words, ax=ax, width=width), alt=told.text, widths=(700, 328)

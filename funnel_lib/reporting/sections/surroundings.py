@@ -14,13 +14,12 @@ from funnel_lib.notation import text
 from funnel_lib.optimisation.finding import find
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Days, Points, Rate
+from funnel_lib.reporting.estimates import Count, Days, Points, Rate, plain_points
 from funnel_lib.reporting.labels import Name
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.drops import lost_step
 from funnel_lib.reporting.sections.missing import cannot, unknown
-from funnel_lib.reporting.sections.moves import plain_points
 from funnel_lib.reporting.sections.page import Pass, level_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
@@ -55,7 +54,7 @@ def contents(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block | N
         say("That goes with going on, it need not cause it: who is interested looks at more."),
     ]  # fmt: skip
     parts: list[Part] = [_picture(say, scope, shown, found, finding), SoWhat(say("So what"), notes)]
-    ways = routes(scope.events, journeys, before, top=SHOWN)
+    ways = routes(scope.events, journeys, before, top=SHOWN, level=scope.workbook.rules.level)
     ways = ways[ways["units"] >= max(scope.workbook.rules.min_events, 1)]
     if len(ways):
         parts.append(_ways(say, ways, lost))
@@ -125,7 +124,7 @@ def _ways(say: Say, ways: pd.DataFrame, lost: Pass) -> Table:
     columns = [
         Column("route", say("Way from {before}", before=lost.before)),
         Column("units", say("People"), Count),
-        Column("share", say("Of those there"), Rate),
+        Column("share", say("Of those there"), Rate, low="share_low", high="share_high"),
         Column("passed", say("Reached {step}", step=lost.title), Count),
     ]
     return Table(ways.assign(route=named), columns, say("The most frequent ways"), name="ways", look="seg")

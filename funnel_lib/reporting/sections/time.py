@@ -15,6 +15,7 @@ from funnel_lib.reporting.blocks import Block, Figure, section
 from funnel_lib.reporting.estimates import Count, Points, Rate
 from funnel_lib.reporting.labels import Day, Span
 from funnel_lib.reporting.plots.stage import records
+from funnel_lib.reporting.sections.missing import cannot, unknown
 from funnel_lib.reporting.sections.page import chart_words, level_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
@@ -47,14 +48,17 @@ def split_column(say: Say, scope: Scope, split: str | None) -> Column:
 
 
 def weeks(scope: Scope, journeys: Journeys, by: str) -> Block:
-    """Show the weekly rate of the step that stood out most, or of the last step, by the groups of a split."""
+    """Show the weekly rate of the step that stood out most, or of the last one with enough people, by a split."""
     say, rules, split = Say(scope.language), scope.workbook.rules, known(scope, by)
     kicker, zone = say("Week by week"), scope.workbook.zone
     if journeys.frame["first_entry"].isna().all() or len(scope.funnel.steps) < 2:
         return section("weeks", kicker=kicker, finding=say("This source has no times, so weeks cannot be told apart"))
     found = incidents(journeys, by=split, rules=rules, zone=zone)
+    if found.empty:
+        reason = cannot(say, say("A comparison of the weeks"), "too_few")
+        return unknown("weeks", kicker, reason)
     worst = _worst(found)
-    step = len(scope.funnel.steps) if worst is None else int(worst.step)
+    step = int(found["step"].max()) if worst is None else int(worst.step)
     shown = weekly(journeys, rules=rules, by=split, zone=zone)
     shown = largest(shown[shown["step"] == step], first=None if worst is None else str(worst.group))
     finding, words = incident(say, scope, worst, split), chart_words(scope, split)
@@ -77,11 +81,11 @@ def weeks(scope: Scope, journeys: Journeys, by: str) -> Block:
     return section("weeks", kicker=kicker, finding=finding, sub=sub, parts=[figure])
 
 
-def worst_week(say: Say, scope: Scope, journeys: Journeys, by: str) -> Sentence:
-    """Say which week fell clearly below the others, by the groups of a split."""
+def worst_week(say: Say, scope: Scope, journeys: Journeys, by: str) -> Sentence | None:
+    """Say which week fell clearly below the others, by the groups of a split; None where none did."""
     split = known(scope, by)
-    found = incidents(journeys, by=split, rules=scope.workbook.rules, zone=scope.workbook.zone)
-    return incident(say, scope, _worst(found), split)
+    worst = _worst(incidents(journeys, by=split, rules=scope.workbook.rules, zone=scope.workbook.zone))
+    return None if worst is None else incident(say, scope, worst, split)
 
 
 def _worst(found: pd.DataFrame) -> Any:

@@ -11,6 +11,7 @@ import pandas as pd
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.worth.customers import AGAIN_DAYS, CustomerValue, customer_value
+from funnel_lib.conversion.worth.opinions import NO_ANSWERS
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Money, Rate, Ratio, Share
@@ -81,10 +82,12 @@ def money(scope: Scope, ends: Any) -> Money:
 
 def _lines(say: Say, scope: Scope, found: CustomerValue) -> Iterator[Line]:
     price, curve, forecast = found.acquisition, found.curve, found.lifetime
+    counted: dict[str, Any] = {"key": "value.cost", "n": price.customers, "days": Days(price.lag_days)}
+    of_all = say("{n} new customers, all costs, {days} earlier", **counted)
+    own = say("{n} new customers, costs of their channel alone, {days} earlier", **counted)
     yield (
         say("Cost of a new customer"), money(scope, (price.value, price.low, price.high)),
-        say("{n} new customers, all costs, {days} earlier", key="value.cost", n=price.customers,
-            days=Days(price.lag_days)), price.reason,
+        of_all if scope.split_group is None else own, price.reason,
     )  # fmt: skip
     titles = {"mean": say("Order value, mean"), "median": say("Order value, median"),
               "winsorised": say("Order value, mean without the power of the largest")}  # fmt: skip
@@ -115,9 +118,10 @@ def _lines(say: Say, scope: Scope, found: CustomerValue) -> Iterator[Line]:
         say("Order again"), Rate(again.rate, again.low, again.high),
         say("{n} customers, within {days}", key="value.again", n=again.customers, days=Days(AGAIN_DAYS)), nobody,
     )  # fmt: skip
+    unnamed = "channel_unknown" if through.reason == NO_ANSWERS else through.reason
     yield (
         say("Came through a referral"), Rate(through.value, through.low, through.high),
-        say("{n} new customers", key="value.referred", n=through.answers), through.reason,
+        say("{n} new customers", key="value.referred", n=through.answers), unnamed,
     )  # fmt: skip
 
 

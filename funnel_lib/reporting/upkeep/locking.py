@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 from funnel_lib.errors import FunnelError
 
 LOCK, HOLDER = ".lock", ".lock.json"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what writing to an open file says, without the file's name
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,22 @@ def locked(
         with suppress(OSError):
             (folder / HOLDER).unlink()
         lock.release()
+
+
+def stopped(folder: Path, error: OSError) -> FunnelError:
+    """Return the error that says what stopped a run: the reports' folder, or whatever else it was about."""
+    files = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    place = Path(os.path.abspath(folder))
+    # What clears a folder away names what lies in it without the way to it.
+    if any(len(file.parts) < 2 or Path(os.path.abspath(file)).is_relative_to(place) for file in files):
+        return cannot_write(folder, error)
+    if not files and error.errno in NO_ROOM:
+        return cannot_write(folder, error)
+    return FunnelError(
+        "The run could not go on: the system refused something.", where=files[0] if files else None,
+        found=f"{type(error).__name__}: {error.strerror or error}",
+        do="Mend what it says, then run again; the reports that were made are published.",
+    )  # fmt: skip
 
 
 def cannot_write(folder: Path, error: OSError) -> FunnelError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from funnel_lib.errors import ConfigError
-from funnel_lib.reporting import execute, manifest, pages
+from funnel_lib.reporting import execute, manifest, pages, printing
 from funnel_lib.reporting.execute import Outcome
 from funnel_lib.reporting.manifest import Manifest
 from funnel_lib.reporting.plan import Job, find_notebook
@@ -96,7 +96,10 @@ def relink(desk: Desk, jobs: Sequence[Job]) -> None:
         with again.making([replace(job, notebook=find_notebook(desk.workbook, job.report))]) as [order]:
             order = replace(order, manifest=made_from, before=None)
             notebook: Any = nbformat.read(source, as_version=4)  # type: ignore[no-untyped-call]
-            outputs, _ = execute.write(order, notebook)
+            for kind in printing.kinds_beside(desk.folder / job.path):
+                name = f"{job.stem}.{kind}"
+                shutil.copyfile(desk.folder / job.folder / name, order.folder / name)
+            outputs, *_ = execute.write(order, notebook)
             slowest = tuple(good["timing"].get("slowest_cells", ()))
             again.publish(order, Outcome(
                 "ok", good["timing"]["seconds"], None, good["headline"], outputs, tuple(good["restates"]), slowest
@@ -111,7 +114,7 @@ def _remove(desk: Desk, job: Job) -> None:
         record.unlink(missing_ok=True)
         for output in told["outputs"] if told else []:
             (place / str(output["path"])).unlink(missing_ok=True)
-    for end in ("pdf", "summary.png", "html", "failed.html"):
+    for end in (*printing.KINDS, "html", "failed.html"):
         (place / f"{job.stem}.{end}").unlink(missing_ok=True)
     for left in desk.evidence(job):
         left.unlink(missing_ok=True)

@@ -117,6 +117,7 @@ def main(order: Path, result: Path) -> None:
     """Carry out the order in a file and write what became of it into another."""
     kernels.end_with(os.getppid())
     asked: Order = pickle.loads(order.read_bytes())  # noqa: S301 - written by our own process just now
+    kernels.bound_memory(asked.limits.memory)
     part = result.with_suffix(".part")
     part.write_bytes(pickle.dumps(execute.make(asked)))
     os.replace(part, result)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from funnel_lib.reporting import printing
 from funnel_lib.reporting.manifest import State
 from funnel_lib.reporting.plan import Job
 from funnel_lib.reporting.publish import Desk
@@ -65,6 +66,16 @@ def told(workbook: str, found: Iterable[Standing]) -> dict[str, Any]:
     listed = list(found)
     counts = Counter(one.state for one in listed)
     return {"workbook": workbook, "counts": dict(sorted(counts.items())), "reports": [one.plain() for one in listed]}
+
+
+def unprinted(desk: Desk, job: Job) -> bool:
+    """Tell whether a good report is to be printed, has not been, and can be."""
+    if not desk.paper:
+        return False
+    good, failed = desk.records(job)
+    if good is None or failed is not None or not printing.possible():
+        return False
+    return f"{job.stem}.{printing.KINDS[0]}" not in {output["path"] for output in good["outputs"]}
 
 
 def ended(desk: Desk, job: Job, now: datetime) -> bool:

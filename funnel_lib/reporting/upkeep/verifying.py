@@ -32,8 +32,7 @@ def verify(folder: Path) -> Verified:
     ------
     DataError : there is no report.
     """
-    records = [p for pattern in ("*.manifest.json", "*.failed.json") for p in sorted(folder.rglob(pattern))]
-    records = [path for path in records if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    records = records_in(folder, "*.manifest.json", "*.failed.json")
     if not records:
         raise DataError(
             "There is no report in this folder.", where=folder, found="no manifest", allowed="a folder of reports",
@@ -52,6 +51,12 @@ def verify(folder: Path) -> Verified:
             if fault:
                 faults.append((file.relative_to(folder).as_posix(), fault))
     return Verified(len(records), files, tuple(faults))
+
+
+def records_in(folder: Path, *patterns: str) -> list[Path]:
+    """Return the published manifests in and below a folder whose names match, by pattern and name."""
+    found = [path for pattern in patterns for path in sorted(folder.rglob(pattern))]
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _fault(file: Path, digest: str) -> str | None:

@@ -39,7 +39,7 @@ def test_opportunities_become_deals(export: Exports, xlsx: Sheets):
     assert batch.table == "deals"
     assert shown(batch.rows, "record_id", "account", "amount", "stage", "status", "expected_close", "closed") == [
         ["SJ001", "甲公司", "125000.0", "方案报价", "open", "2026-06-29 16:00:00+00:00", None],
-        ["SJ002", "乙公司", "12000000.0", "赢单", "won", None, "2026-03-19 16:00:00+00:00"],
+        ["SJ002", "乙公司", "12000000.0", "赢单", "won", None, "2026-03-20 01:00:00+00:00"],
         ["SJ003", "丙公司", "80000.0", "输单", "lost", None, "2026-03-10 16:00:00+00:00"],
     ]
     assert batch.rejected[[LINE, "rule"]].to_numpy().tolist() == [[5, "unknown_status"]]

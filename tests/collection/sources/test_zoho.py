@@ -42,7 +42,7 @@ def packed(**files: str) -> bytes:
 def test_deals_lose_the_prefix_of_their_ids(export: Exports):
     (batch,) = read(export, "\n".join(DEALS))
     assert shown(batch.rows, "record_id", "user_id", "amount", "status", "closed", "expected_close", "loss_reason") == [
-        ["401", "7", "1000.0", "won", "2026-03-19 18:30:00+00:00", None, None],
+        ["401", "7", "1000.0", "won", "2026-03-20 04:30:00+00:00", None, None],
         ["402", None, "500.0", "open", None, "2026-06-29 18:30:00+00:00", None],
         ["403", "8", "500.0", "lost", "2026-03-10 18:30:00+00:00", None, "Too expensive"],
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,66 @@ def test_amounts_days_scores_and_deals(data: Reading):
     assert one(data, {"score": {"question": "NPS"}}).value == 0.25  # two promoters, one detractor, of four
     assert one(data, {"score": {"question": ["x", "NPS"], "measure": "mean", "scale": [0, 10]}}).value == 7.25
     assert one(data, {"deals": {"of": {"status": "won"}, "among": {"status": ["won", "lost"]}}}).value == 0.5
+
+
+def test_deals_decided_in_the_period_count_once_slow_ones_can_be_among_them(data: Reading):
+    formula = {"deals": {"of": {"status": "won"}, "among": {"status": ["won", "lost"]}, "by": "closed"}}
+    days = pd.to_datetime(["2026-03-01", "2026-05-02", "2026-05-20", "2026-05-21"], utc=True)
+    closed = pd.to_datetime(["2026-05-01", "2026-05-03", None, "2026-06-01"], utc=True)
+    deals = pd.DataFrame({"status": ["won", "lost", "open", "won"], "created": days, "closed": closed})
+    path = data.scope.store.path("deals")
+    deals.to_parquet(path)  # type: ignore[arg-type]
+    found = one(data, formula)  # the first two were decided in May; deals take 61, 1 and 11 days and reach back 61
+    assert (found.value, found.n) == (0.5, 2)
+    deals[1:].to_parquet(path)  # type: ignore[arg-type]
+    assert one(data, formula).reason == "deals_too_recent"
+
+
+def test_the_worth_of_deals_closed_in_the_period(data: Reading):
+    closed = pd.to_datetime(["2026-05-03", "2026-05-20", "2026-05-21", "2026-05-22", "2026-06-02"], utc=True)
+    deals = pd.DataFrame({
+        "status": ["won", "won", "lost", "won", "won"], "closed": closed, "amount": [100.0, 300, 5, 7, 9],
+        "currency": ["CNY", None, "CNY", "USD", "CNY"], "user_id": list("abcde"),
+    })  # fmt: skip
+    path = data.scope.store.path("deals")
+    deals.to_parquet(path)  # type: ignore[arg-type]
+    # Won in May and in the workbook's currency: 100 and 300.
+    assert one(data, {"deal_value": {"measure": "sum"}}).value == 400
+    assert one(data, {"deal_value": {}}).value == 200
+    assert one(data, {"deal_value": {"among": {"status": "lost"}, "measure": "sum"}}).value == 5
+    assert one(Reading(data.scope, frozenset("a")), {"deal_value": {"measure": "sum"}}).value == 100
+    assert one(data, {"deal_value": {"among": {"status": "open"}}}).reason == "nobody_there"
+    deals.drop(columns="amount").to_parquet(path)  # type: ignore[arg-type]
+    assert one(data, {"deal_value": {}}).reason == "no_amount"
+    path.unlink()  # type: ignore[attr-defined]
+    assert one(data, {"deal_value": {}}).reason == "no_deals"
+
+
+def test_the_dates_of_the_crm(data: Reading):
+    lead = pd.to_datetime(["2026-05-01", "2026-05-02", "2026-05-03", "2026-05-30", "2026-04-01"], utc=True)
+    sales = pd.to_datetime(["2026-05-04", "2026-05-20", None, "2026-05-31", "2026-05-05"], utc=True)
+    people = pd.DataFrame({"user_id": list("abcde"), "lead_date": lead, "sql_date": sales, "city": list("xxyyy")})
+    path = data.scope.store.path("users")
+    people.to_parquet(path)  # type: ignore[arg-type]
+    fresh = Reading(replace(data.scope))  # whoever read the people before has kept them
+    assert one(fresh, {"reached": {"of": "sql_date"}}).value == 4  # in May: a, b, d, e
+    # Leads of May whose 7 days are over: a (after 3 days), b (too late), c (never); d is still open.
+    found = one(fresh, {"reached": {"of": "sql_date", "among": "lead_date", "within": "7d"}})
+    assert (found.value, found.n) == (pytest.approx(1 / 3), 3)
+    by_city = told(fresh, {"reached": {"of": "sql_date", "among": "lead_date", "within": "7d"}}, "city")
+    assert [(row.group, row.n, row.reason) for row in by_city] == [("x", 2, ""), ("y", 1, "too_few")]
+    assert by_city[0].value == 0.5
+    assert one(fresh, {"reached": {"of": "won_date"}}).reason == "no_date_column"
+    assert one(fresh, {"reached": {"of": "city"}}).reason == "no_date_column"
+    assert one(Reading(fresh.scope, frozenset("a")), {"reached": {"of": "sql_date"}}).value == 1
+
+
+def test_the_mean_of_a_number_that_events_carry(data: Reading):
+    # In May 100, 300, 60 and 200 were paid: a mean of 165.
+    found = one(data, {"average": {"event": "buy", "of": "amount", "divide": 10}})
+    assert (found.value, found.n) == (16.5, 4)
+    assert one(data, {"average": {"event": "buy", "of": "seconds"}}).reason == "no_such_column"
+    assert one(data, {"average": {"event": "read", "of": "seconds"}}).reason == "not_in_data"
 
 
 @pytest.mark.parametrize(

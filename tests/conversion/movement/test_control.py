@@ -44,6 +44,17 @@ def test_limits_are_laneys_wider_by_what_learning_them_adds():
     assert (found.frame["high"] - found.frame["expected"]).to_numpy() == pytest.approx(reach * error, rel=0.02)
 
 
+def test_a_weekday_on_which_nobody_passed_yet_is_not_sure_to_stay_so():
+    """Eight people a day at 4 %: on eight Saturdays nobody passes by chance (0.96^64 = 7 %), so 0 is not expected."""
+    counts = series(70, units=8, rate=0.04, seed=3)
+    saturdays = counts["day"].dt.day_of_week == 5
+    counts.loc[saturdays & (counts.index < 56), "numerator"] = 0
+    frame = chart(counts, learnt_until=day(55), rules=RULES).frame
+    common = counts.loc[:55, "numerator"].sum() / (8 * 56)
+    assert (frame.loc[saturdays, "expected"] > common / 2).all()
+    assert not frame["outside"].any()
+
+
 def test_a_fault_rings_on_its_days_and_only_there():
     counts = series(84)
     counts.loc[70:72, "numerator"] = 180  # 18 % instead of 30 %

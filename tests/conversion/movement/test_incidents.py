@@ -48,6 +48,16 @@ def test_weekly_counts_by_the_week_of_the_step_before():
     assert found["final"].all()
 
 
+def test_nobody_whose_time_is_over_makes_no_weeks():
+    # Entered in the last week of the data: the window of 14 days is not over for anybody.
+    events = log([(40, 20, 10)])
+    open_ = journeys(events, FUNNEL, by=["device"], period=period("2026-05", UTC), as_of=MONDAY + timedelta(days=3))
+    found = weekly(open_, rules=Rules(), zone=UTC)
+    assert list(found.columns) == WEEKLY
+    assert found.empty
+    assert incidents(open_, rules=Rules(), zone=UTC).empty
+
+
 def test_a_week_is_that_of_the_step_before_not_of_the_entry():
     # Entered on Sunday, ordered on Tuesday of the next week: the payment is judged in the week of the order.
     late = pd.DataFrame(

@@ -10,7 +10,7 @@ import pytest
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.journeys import Journeys, journeys
-from funnel_lib.conversion.rates import newcombe
+from funnel_lib.conversion.rates import newcombe, wilson
 from funnel_lib.conversion.reasons.touchpoints import NOTHING, routes, touchpoints
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError
@@ -110,6 +110,7 @@ def test_ways_end_at_the_next_step(tmp_path: Path):
     assert found["units"].to_dict() == {"X → Y": 3, NOTHING: 2}
     assert found["passed"].to_dict() == {"X → Y": 2, NOTHING: 1}
     assert found.loc["X → Y", "share"] == pytest.approx(3 / 5)
+    assert tuple(found.loc["X → Y", ["share_low", "share_high"]]) == pytest.approx(wilson(3, 5))
     assert len(routes(events, made(events), 1, top=1)) == 1
 
 

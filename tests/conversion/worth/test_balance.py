@@ -47,6 +47,14 @@ def test_high_rate_with_low_value_and_the_reverse_are_named():
     assert ((rows["value_low"] < rows["value"]) & (rows["value"] < rows["value_high"])).all()
 
 
+def test_nobody_whose_time_is_over_is_an_empty_answer():
+    made, orders = people(("a", 60, 30, 100), ("b", 60, 30, 100))
+    early = replace(made, as_of=datetime(2026, 1, 2, tzinfo=UTC))
+    found = balance(early, "group", orders, margin=0.5, within=timedelta(days=30), rules=RULES, rng=rng())
+    assert found["value"].isna().all()
+    assert (found["entered"] == 0).all()
+
+
 def test_orders_before_the_entry_or_after_the_time_do_not_count():
     made, orders = people(("a", 60, 30, 100), ("b", 60, 30, 100))
     late = orders.assign(ts=START + timedelta(days=8), amount=1e6)

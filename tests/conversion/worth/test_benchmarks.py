@@ -198,5 +198,5 @@ def test_all_faults_of_a_file_are_listed(tmp_path):
         benchmarks(own(tmp_path, "key,industry,step,statistic,value,source\na,x,y,mean,35,us\n"))
     with pytest.raises(DataError, match="no such file"):
         benchmarks(tmp_path / "nothing.csv")
-    with pytest.raises(DataError, match="not a CSV"):
+    with pytest.raises(DataError, match="cannot be read as text"):
         benchmarks(own(tmp_path, ""))

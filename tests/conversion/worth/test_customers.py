@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import funnel_lib as fl
-from funnel_lib.conversion.worth.customers import CustomerValue, customer_value, lead_time
+from funnel_lib.config import Split
+from funnel_lib.conversion.worth.customers import CustomerValue, channels_of, customer_value, lead_time
 
 
 def rng() -> np.random.Generator:
@@ -62,6 +63,46 @@ def test_a_segment_has_customers_but_no_costs(demo: Path):
     assert found.ratio_reason == "not_by_segment"
     assert found.returns.empty
     assert set(found.orders.frame["user_id"]) <= set(people.frame["unit"])
+
+
+def test_a_segment_by_channel_has_the_costs_of_its_channel(demo: Path, may: CustomerValue):
+    scope = opened(demo, segment="channel=paid_search")
+    found = customer_value(scope, fl.cohort(scope), rng=rng())
+    assert found is not None
+    # All spend of May on paid search, by the customers among its own people; nothing of the other channel.
+    spent = may.costs.between(found.acquisition.first.date(), found.acquisition.last.date())
+    own = spent[spent["channel"] == "paid_search"]["cost"].sum()
+    assert 0 < own < spent["cost"].sum()
+    assert found.acquisition.cost == pytest.approx(own)
+    assert found.acquisition.value == pytest.approx(own / found.acquisition.customers)
+    (back,) = found.returns.to_dict("records")
+    sold = found.orders.frame
+    sold = sold[(sold["ts"] >= scope.period.start) & (sold["ts"] < scope.period.end)]
+    assert (back["model"], back["channel"], back["conversions"]) == ("segment", "paid_search", len(sold))
+    assert back["roi"] == pytest.approx(0.6 * sold["amount"].sum() / own - 1)
+    free = opened(demo, segment="channel=direct")
+    nothing = customer_value(free, fl.cohort(free), rng=rng())
+    assert nothing is not None
+    assert nothing.acquisition.reason == "no_costs"
+
+
+@pytest.mark.parametrize(
+    ("groups", "segment", "channels"),
+    [
+        ({"paid": {"where": {"channel": ["paid_search", "paid_social"]}}}, "paid", {"paid_search", "paid_social"}),
+        ({"paid": {"where": {"channel": "paid_search"}}}, "paid", {"paid_search"}),
+        ({"paid": {"where": {"channel": "paid_search"}}}, "other", None),
+        ({"paid": {"where": {"channel": {"ne": "paid_search"}}}}, "paid", None),
+        ({"paid": {"where": {"channel": "paid_search", "city": "x"}}}, "paid", None),
+        ({"paid": {"where": {"channel": "paid_search"}, "did": [{"event": "login"}]}}, "paid", None),
+        ({"men": {"where": {"sex": "m"}}, "paid": {"where": {"channel": "paid_search"}}}, "paid", None),
+    ],
+)
+def test_which_segments_are_channels(demo: Path, groups: dict[str, object], segment: str, channels: set[str] | None):
+    scope = opened(demo)
+    book = scope.workbook.model_copy(update={"segments": {"own": Split.model_validate({"groups": groups})}})
+    assert channels_of(replace(scope, workbook=book, segment=f"own={segment}")) == channels
+    assert channels_of(scope) is None
 
 
 def test_without_a_value_or_events_there_is_nothing_to_tell(demo: Path, tmp_path: Path):

@@ -64,7 +64,7 @@ def test_single_orders_short_data_and_none():
     once = orders.drop_duplicates("user_id")
     assert lifetime(once, margin=1, as_of=end, rules=RULES, rng=rng()).reason == "no_repeat_orders"
     assert lifetime(orders[:0], margin=1, as_of=end, rules=RULES, rng=rng()).reason == "no_orders"
-    assert hold_out(orders, as_of=START + timedelta(days=12), rules=RULES, rng=rng()).reason == "too_short"
+    assert hold_out(orders, as_of=START + timedelta(days=12), rules=RULES).reason == "too_short"
     far = lifetime(orders, margin=1, horizon_days=5000, as_of=end, rules=RULES, rng=rng())
     assert far.reason == "too_short"
     with pytest.raises(ConfigError, match="horizon"):
@@ -78,7 +78,7 @@ def test_a_published_hold_out(real_data: Path):
     path = real_data / "cdnow" / "CDNOW_sample.txt"
     rows = pd.read_csv(path, sep=r"\s+", header=None, names=columns, dtype=kinds)
     rows["ts"] = pd.to_datetime(rows["date"], format="%Y%m%d", utc=True)
-    found = hold_out(rows, as_of=datetime(1998, 6, 30, tzinfo=UTC), rules=RULES, rng=rng())
+    found = hold_out(rows, as_of=datetime(1998, 6, 30, tzinfo=UTC), rules=RULES)
     assert found.passed
     assert abs(found.error) < 0.1
 

@@ -13,8 +13,15 @@ def test_place_value_and_covariance_of_a_bell():
     assert found.place == pytest.approx([1, -2], abs=1e-3)
     assert found.value == pytest.approx(7)
     assert found.covariance == pytest.approx(np.diag([4, 9]), abs=0.01)
-    drawn = found.drawn(np.random.default_rng(1), 4000)
-    assert drawn.std(axis=0) == pytest.approx([2, 3], rel=0.05)
+
+
+def test_units_move_a_mean_as_they_lie_apart_from_it():
+    # Normal amounts of variance 1, maximum at their mean 4: each moves it by (amount - 4) / 4; squares: 20 / 16.
+    amounts = np.array([1.0, 3, 5, 7])
+    found = maximum(lambda at: float(-((amounts - at[0]) ** 2).sum() / 2), np.zeros(1))
+    assert found is not None
+    moved = found.moved(lambda at: -((amounts - at[0]) ** 2) / 2)
+    assert moved.ravel() == pytest.approx([-0.75, -0.25, 0.25, 0.75], abs=1e-4)
 
 
 @pytest.mark.parametrize("way", [lambda at: float(at.sum()), lambda at: -float(at[0] ** 2), lambda _: float("nan")])

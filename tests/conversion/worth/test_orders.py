@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import funnel_lib as fl
+from funnel_lib.collection.store import Store
 from funnel_lib.conversion.worth.orders import NO_ORDERS, NO_VALUE, checked, first_orders, orders
 from funnel_lib.errors import DataError
 
@@ -67,3 +68,21 @@ def test_what_an_order_is_says_the_workbook(demo: Path, value: dict[str, object]
     book = scope.workbook.model_copy(update={"value": type(scope.workbook.value)(**value)})
     found = orders(fl.Scope(book, scope.store, scope.period, "all", "en", scope.as_of))
     assert (len(found.frame), found.reason) == (count, reason)
+
+
+def test_an_order_without_a_channel_has_that_of_the_last_touch_before_it(demo: Path, tmp_path: Path):
+    scope = fl.Scope.open(demo / "params" / "education.yml")
+    rows = [("a", "visit", "01", "email"), ("a", "visit", "03", "direct"), ("a", "buy", "02", None),
+            ("a", "buy", "04", None), ("a", "buy", "05", "phone"), ("b", "buy", "01", None),
+            ("b", "visit", "02", "email"), ("c", "buy", "01", None)]  # fmt: skip
+    log = pd.DataFrame([(u, e, f"2026-01-{d}", 10.0, c) for u, e, d, c in rows],
+                       columns=["user_id", "event", "ts", "amount", "channel"])  # fmt: skip
+    log["ts"] = pd.to_datetime(log["ts"], utc=True).dt.as_unit("us")
+    (tmp_path / "facts.json").write_text('{"tables": {}}')
+    log.to_parquet(tmp_path / "events.parquet")
+    book = scope.workbook.model_copy(update={"value": type(scope.workbook.value)(event="buy")})
+    found = orders(fl.Scope(book, Store(tmp_path), scope.period, "all", "en", scope.as_of)).frame
+    # a: e-mail before the 2nd, direct before the 4th, its own on the 5th; b and c were never seen before they bought.
+    assert found[found["user_id"] == "a"]["channel"].tolist() == ["email", "direct", "phone"]
+    assert found[found["user_id"] != "a"]["channel"].isna().all()
+    assert len(found) == 5

@@ -36,11 +36,13 @@ SLACK = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrId
 
 @dataclass
 class Service:
-    """A server that keeps what it is sent and answers with `status` and `body`."""
+    """A server that keeps what it is sent and answers with `status` and `body`; with `first` to the first messages."""
 
     url: str = ""
     status: int = 200
     body: str = "{}"
+    first: list[int] = field(default_factory=list)
+    reply: dict[str, str] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[Message] = field(default_factory=list)
@@ -65,7 +67,9 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
             kept.paths.append(self.path)
             kept.headers.append(self.headers)
             kept.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(kept.status)
+            self.send_response(kept.first.pop(0) if kept.first else kept.status)
+            for name, value in kept.reply.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(kept.body.encode())
 
@@ -84,8 +88,9 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     server.server_close()
 
 
-def sent(address: str, told: Digest = TOLD) -> Delivery:
-    (one,) = deliver(told, ["ADDRESS"], environment={"ADDRESS": address}, at=AT)
+def sent(address: str, told: Digest = TOLD, pauses: list[float] | None = None) -> Delivery:
+    waited: list[float] = [] if pauses is None else pauses
+    (one,) = deliver(told, ["ADDRESS"], environment={"ADDRESS": address}, at=AT, sleep=waited.append)
     return one
 
 
@@ -118,6 +123,44 @@ def test_status_200_is_not_delivery(service: Service, address: str, body: str, s
     assert not found.ok
     assert said in found.detail
     assert len(service.bodies) == 1
+
+
+@pytest.mark.parametrize("busy", [429, 500, 502, 503])
+def test_a_busy_service_is_asked_again_after_growing_pauses(service: Service, busy: int) -> None:
+    service.first, service.body, pauses = [busy, busy], '{"errcode":0}', []
+    assert sent(WECOM, pauses=pauses).ok
+    assert len(service.bodies) == 3
+    assert service.bodies[0] == service.bodies[2]
+    # One second, then two, and up to one more by chance.
+    assert 1 <= pauses[0] <= 2 <= pauses[1] <= 3
+    service.first, pauses = [busy] * 3, []
+    found = sent(WECOM, pauses=pauses)
+    assert (found.ok, f"HTTP {busy}" in found.detail, len(pauses)) == (False, True, 2)
+
+
+def test_a_refused_message_is_not_sent_again(service: Service) -> None:
+    for status, body in ((400, "{}"), (403, "{}"), (404, "{}"), (302, "{}"), (200, '{"errcode":45009}')):
+        pauses: list[float] = []
+        service.status, service.body, service.bodies = status, body, []
+        assert not sent(WECOM, pauses=pauses).ok
+        assert (len(service.bodies), pauses) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"), [("17", 17), ("soon", 1), ("3600", None), ("Mon, 07 Sep 2099 00:00:00 GMT", None)]
+)
+def test_the_pause_is_the_one_that_the_service_asks_for(service: Service, asked: str, pause: int | None) -> None:
+    pauses: list[float] = []
+    service.first, service.reply, service.body = [429], {"Retry-After": asked}, "ok"
+    found = sent(SLACK, pauses=pauses)
+    # Who asks for an hour is not waited for: the exit code tells that nobody has heard.
+    assert (found.ok, [int(one) for one in pauses]) == ((False, []) if pause is None else (True, [pause]))
+
+
+def test_a_service_that_cannot_be_reached_is_asked_three_times(service: Service) -> None:
+    pauses: list[float] = []
+    assert not sent("json://127.0.0.1:9/0123-closed-port", pauses=pauses).ok
+    assert len(pauses) == 2
 
 
 def test_wecom_dingtalk_and_slack_get_their_own_forms(service: Service) -> None:
@@ -186,7 +229,8 @@ def test_nothing_that_goes_wrong_is_raised_and_no_secret_is_told(
 def test_one_address_does_not_keep_the_others_from_hearing(service: Service) -> None:
     service.body = '{"errcode":0}'
     environment = {"A": "json://127.0.0.1:9/", "B": WECOM}
-    assert [one.ok for one in deliver(TOLD, ["A", "B", "C"], environment=environment, at=AT)] == [False, True, False]
+    found = deliver(TOLD, ["A", "B", "C"], environment=environment, at=AT, sleep=lambda _seconds: None)
+    assert [one.ok for one in found] == [False, True, False]
 
 
 @pytest.mark.parametrize(

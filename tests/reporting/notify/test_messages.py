@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from bs4 import BeautifulSoup
@@ -68,9 +69,33 @@ def test_what_stands_in_a_name_is_no_markup(evil: str) -> None:
     ("name", "limit"), [("feishu", 20_000), ("wecom", 4_096), ("dingtalk", 20_000), ("slack", 3_000)]
 )
 def test_long_digests_end_with_whole_lines(name: str, limit: int) -> None:
-    text = texts(digest("很长的名字" * 20, items=200))[name]
+    told = digest("很长的名字" * 20, items=200)
+    text = texts(told)[name]
     assert len(text.encode()) <= limit
-    assert text.split("\n")[-1] == "…"
+    lines = [line for line in text.split("\n") if line]
+    more = [line for line in lines if line.startswith("… and ")]
+    listed = sum("Conversion" in line for line in lines)
+    assert more == [f"… and {200 - listed} more lines"]
+    assert name == "feishu" or LINK in lines[-1]  # the way to the reports is never left out
     whole = texts(digest("很长的名字" * 20, items=1))[name].split("\n")[0]
-    assert text.split("\n")[0] == whole
+    assert lines[0] == whole
     assert len(messages.slack(digest("x" * 500))["blocks"][0]["text"]["text"]) == 150
+
+
+@pytest.mark.parametrize("name", ["漏斗" * 3000, '"' * 9000, "👩‍💻" * 2000])
+def test_one_endless_name_fills_no_message(name: str) -> None:
+    for form, text in texts(digest(name, items=30)).items():
+        assert len(text.encode()) <= {"wecom": 4_096, "slack": 3_000}.get(form, 20_000)
+        assert "…" in text
+    for body in (messages.feishu(digest(name, items=300)), messages.dingtalk(digest(name, items=300))):
+        assert len(json.dumps(body, ensure_ascii=False).encode()) <= 20_000
+
+
+def test_what_is_over_and_what_still_stands_is_said() -> None:
+    told = replace(digest(), resolved=["Over: the disk is full"], standing="2 known problems still stand")
+    for name, text in texts(told).items():
+        assert "✓ Over: the disk is full" in text, name
+        assert "● 2 known problems still stand" in text, name
+    assert "Over: the disk is full" in messages.html(told)
+    assert messages.webhook(told)["resolved"] == ["Over: the disk is full"]
+    assert messages.webhook(told)["standing"] == "2 known problems still stand"

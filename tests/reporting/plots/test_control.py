@@ -26,6 +26,14 @@ def test_days_that_rang_stand_out(rule: SimpleNamespace):
     assert {round(float(line.get_ydata()[0]), 2) for line in marks} == {0.15, 0.22, 0.30}
 
 
+def test_a_line_marks_the_first_day_that_is_judged(rule: SimpleNamespace):
+    shown = watched().assign(learnt=[True] * 30 + [False] * 10)
+    plain, marked = (
+        rule.draw_on(lambda ax, width, days=days: control(days, ax=ax, width=width), 700) for days in (watched(), shown)
+    )
+    assert len(marked.lines) == len(plain.lines) + 1
+
+
 @pytest.mark.parametrize("days", [29, 182])
 def test_short_and_long_series(days: int, words: Words, rule: SimpleNamespace):
     shown = watched(days)

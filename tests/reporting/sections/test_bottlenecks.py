@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from funnel_lib.ledger import Benchmarks, Value
 from funnel_lib.reporting.sections import bottlenecks
-from funnel_lib.settings import Benchmarks, Value
 
 
 def changed(made: SimpleNamespace, **settings: object) -> SimpleNamespace:

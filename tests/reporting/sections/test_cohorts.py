@@ -26,6 +26,16 @@ def test_unfinished_cohorts_are_hatched_and_expected(month):
     assert shown.metrics["cohorts.back_test.held"] == pytest.approx(past.held)
 
 
+def test_delays_that_differ_are_warned_of(month, monkeypatch):
+    june = month("2026-06")
+    told = nowcast(triangle(june.past, rules=june.scope.workbook.rules), rules=june.scope.workbook.rules)
+    for p, warned in ((0.01, True), (0.5, False)):
+        monkeypatch.setattr(cohorts, "nowcast", lambda *_, p=p, **__: told.assign(p=p))
+        shown = cohorts.entries(june.scope, june.past)
+        assert ("Cohorts differ in how long they take" in shown.text) is warned
+        assert ("cohorts.delays.p" in shown.metrics) is warned
+
+
 def test_finished_cohorts_need_no_forecast(month):
     may = month("2026-05")
     shown = cohorts.entries(may.scope, may.past)

@@ -10,6 +10,7 @@ import pytest
 import funnel_lib as fl
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.movement.comparable import history
+from funnel_lib.conversion.movement.control import Chart
 from funnel_lib.reporting.sections import monitoring
 
 
@@ -33,7 +34,7 @@ def test_an_alert_on_days_of_failed_data_is_held_back_and_said_so(demo: Path):
     scope, watched = opened(demo, "2026-05")
     held = replace_alerts(watched)
     shown = monitoring.monitor(scope, fl.cohort(scope), history(scope), held)
-    assert "No step left its control limits" in shown.html
+    assert "No step left its control limits in" in shown.html
     assert "held back" in shown.html
 
 
@@ -56,3 +57,9 @@ def test_days_with_too_few_rows_are_failed_ones_but_never_the_ends():
     assert monitoring.failed_days(coverage) == [days[9].date(), days[15].date()]
     assert monitoring.failed_days(coverage.assign(rows=3)) == []
     assert monitoring.failed_days(coverage[:0]) == []
+
+
+@pytest.mark.parametrize(("low", "high", "telling"), [(0.0, 1.0, False), (0.2, 1.0, True), (0.0, 0.3, True)])
+def test_limits_that_hold_every_share_say_nothing(low: float, high: float, telling: bool):
+    days = pd.DataFrame({"denominator": [3, 3, 3], "low": low, "high": high, "learnt": [True, False, False]})
+    assert monitoring.can_ring(Chart(days)) is telling

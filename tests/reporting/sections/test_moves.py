@@ -45,7 +45,8 @@ def test_without_an_earlier_period_it_says_so(month):
 
 def test_too_few_are_said_in_words(few: SimpleNamespace):
     assert "too few people or conversions" in moves.moved(few.scope, few.people, few.before).text
-    assert moves.summary_point(moves.Say("en"), few.scope, few.people, few.before) is None
+    said = moves.summary_point(moves.Say("en"), few.scope, few.people, few.before)
+    assert said.text == "Whether the rate moved cannot be computed, because there are too few people or conversions"
 
 
 def crossed(people: Journeys, shares: dict[str, tuple[int, int]]) -> Journeys:

@@ -66,3 +66,18 @@ def test_winning_is_told_from_all_deals(sales: Path):
 
 def test_without_deals_there_is_no_section(sales: Path):
     assert outcomes.deals(fl.Scope.open(sales.with_name("log.yml"), period="all")) is None
+
+
+def test_what_the_list_of_deals_leaves_out_is_no_outcome(sales: Path, monkeypatch: pytest.MonkeyPatch):
+    scope = fl.Scope.open(sales, period="all")
+    every = scope.store.read("deals")
+    undated, won = (
+        every.assign(created=every["created"].mask(every["created"].notna())),
+        every[every["status"] == "won"],
+    )
+    for table, reason in (
+        (undated, "the deals do not say when they were created"),
+        (won, "only won deals were collected, and none that are lost or open"),
+    ):
+        monkeypatch.setattr(type(scope.store), "read", lambda _self, _name, rows=table: rows)
+        assert outcomes.deals(scope).text == f"The outcome of deals cannot be computed, because {reason}"

@@ -56,6 +56,24 @@ def test_a_waived_check_shows_its_reason(dirty: fl.Scope):
     assert "Tags start in May." in shown
 
 
+def test_columns_that_changed_since_the_last_collection_are_listed(dirty: fl.Scope):
+    assert "How the exports have changed" not in collection.quality(dirty).html
+    raw = dirty.workbook.raw
+    (raw / "log_20260302.csv").write_text("id,what,at,s,medium,plan\nu1,visit,2026-03-02,,,\n", encoding="utf-8")
+    log = {**LOG, "aliases": {}, "columns": {**LOG["columns"]}}
+    log["columns"].pop("utm_medium")
+    content = yaml.safe_load(dirty.workbook.file.read_text(encoding="utf-8"))
+    content["sources"]["log"] = log
+    dirty.workbook.file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    workbook = fl.load(dirty.workbook.file)
+    fl.collect(workbook)
+    for language, words in (("en", ("column is gone", "new column")), ("zh", ("列已消失", "新增列"))):
+        shown = collection.quality(fl.Scope.open(workbook, period="2026-03", language=language)).html
+        assert all(word in shown for word in words)
+        assert "log: events" in shown
+        assert "log_20260302.csv" in shown
+
+
 def test_clean_data_says_so(tmp_path: Path):
     clean = scope(tmp_path, "u8,visit,2026-03-01,google,cpc\nu9,visit,2026-03-01,,\n")
     assert "No two sources know the same people" in provenance.joined(clean).html

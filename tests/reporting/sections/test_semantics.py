@@ -31,7 +31,7 @@ def test_the_plain_funnel_says_order_and_choice_of_the_chain():
         ({"order": "strict"}, "any other event of the person ends the attempt"),
         ({"order": "any"}, "in any sequence, within one window"),
         ({"steps": [STEPS[0], replace(STEPS[1], optional=True), STEPS[2]]}, "May be skipped: Cart."),
-        ({"steps": [*STEPS[:2], replace(STEPS[2], within="12h")]}, "Pay within 12.0 hours of the step before."),
+        ({"steps": [*STEPS[:2], replace(STEPS[2], within="12h")]}, "Pay within 12 hours of the step before."),
         ({"exclusions": [Exclusion("refund", before=1)]}, "People with refund between Visit and Cart are left out"),
         (
             {"exclusions": [Exclusion("refund")], "policy": "drop_off"},

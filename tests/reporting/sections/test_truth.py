@@ -10,7 +10,7 @@ import pytest
 import funnel_lib as fl
 from funnel_lib.conversion.movement.change import mix
 from funnel_lib.conversion.movement.incidents import incidents
-from funnel_lib.reporting.sections import case_study, changes, conversion, segments, time
+from funnel_lib.reporting.sections import case_study, changes, opening, segments, time
 from funnel_lib.reporting.wording import Say
 
 
@@ -46,9 +46,7 @@ def test_the_week_of_the_payment_fault_is_named(demo: Path, truth: dict[str, Any
 @pytest.mark.parametrize("period", ["2026-03", "2026-04", "2026-06"])
 def test_no_other_month_has_a_fault(demo: Path, period: str):
     month = scope(demo, period)
-    assert (
-        time.worst_week(Say("en"), month, fl.cohort(month), "device").text == "No week falls clearly below the others"
-    )
+    assert time.worst_week(Say("en"), month, fl.cohort(month), "device") is None
 
 
 def test_the_shift_of_the_mix_is_found_and_measured(demo: Path, truth: dict[str, Any]):
@@ -99,7 +97,7 @@ def test_chinese_says_the_same_numbers(demo: Path):
     for language in ("en", "zh"):
         may = scope(demo, "2026-05", language)
         people, rules = fl.cohort(may), may.workbook.rules
-        blocks[language] = conversion.summarise(may, people, fl.rates(people, rules=rules), fl.cohort_before(may))
+        blocks[language] = opening.summarise(may, people, fl.rates(people, rules=rules), fl.cohort_before(may))
     assert blocks["en"].metrics == blocks["zh"].metrics
     assert blocks["en"].text != blocks["zh"].text
     assert "people" not in blocks["zh"].text
@@ -110,7 +108,7 @@ def test_other_people_other_words(demo: Path):
     for period in ("2026-01", "2026-05"):
         month = scope(demo, period)
         people = fl.cohort(month)
-        said[period] = conversion.summarise(month, people, fl.rates(people, rules=month.workbook.rules), None).text
+        said[period] = opening.summarise(month, people, fl.rates(people, rules=month.workbook.rules), None).text
     assert said["2026-01"] != said["2026-05"]
     assert "week of" in said["2026-05"]
     assert "week of" not in said["2026-01"]

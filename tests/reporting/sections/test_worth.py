@@ -59,9 +59,9 @@ def test_the_demo_is_told_in_both_languages_with_the_same_numbers(
     assert heads[0].startswith("Paid social: 3.2 points")
     assert heads[1].startswith("A new customer costs ¥97 (¥87 to ¥108) and has brought ¥488")
     assert "nothing more in 150 days" in heads[2]
-    assert heads[3].startswith("All 2 channels with costs bring back more than they cost")
+    assert heads[3].startswith("Each of the 2 channels with costs brings back more than it costs")
     assert heads[4].startswith("Per person who enters, Direct is worth")
-    assert "5 are clearly worse than in April" in heads[5]
+    assert "6 are clearly worse than in April" in heads[5]
 
 
 def test_the_same_report_says_the_same_again(demo: Path, people: fl.Journeys, worth: CustomerValue):
@@ -92,7 +92,10 @@ def test_a_source_without_events_or_amounts_says_so(demo: Path, people: fl.Journ
     assert heading(balance.balanced(bare, people, "channel")).endswith(
         "because the workbook does not say what a conversion is worth"
     )
-    assert heading(balance.balanced(scope, people, "plan")).endswith("because there is only one group")
+    undivided = replace(scope, workbook=scope.workbook.model_copy(update={"segments": {}}))
+    assert heading(balance.balanced(undivided, people, "plan")).endswith("because there is only one group")
+    # A split that the workbook does not have gives way to its first one.
+    assert balance.balanced(scope, people, "plan").text == balance.balanced(scope, people, "audience").text
     assert heading(value.figures(bare, value.measure(bare, people))).startswith("What customers are worth cannot")
 
 

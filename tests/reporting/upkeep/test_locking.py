@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from funnel_lib.errors import FunnelError
-from funnel_lib.reporting.upkeep.locking import HOLDER, Holder, locked
+from funnel_lib.reporting.upkeep.locking import HOLDER, Holder, locked, stopped
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -72,3 +72,33 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         locked(tmp_path / "file" / "x", start=START, wait=0, tell=silent),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (PermissionError(13, "Permission denied", "reports/2026-05/a.html"), "Permission denied"),
+        (OSError(18, "Invalid cross-device link", "elsewhere/a", None, "reports/a"), "Invalid cross-device link"),
+        (OSError(39, "Directory not empty", "2026-05"), "Directory not empty"),  # as clearing away tells it
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)  # fmt: skip
+def test_errors_about_the_reports_folder(error: OSError, found: str) -> None:
+    told = stopped(Path("reports"), error)
+    assert told.what == "The reports' folder cannot be written."
+    assert found in str(told)
+
+
+@pytest.mark.parametrize(
+    ("error", "where", "found"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "data/events.parquet"), "data/events.parquet", "No such"),
+        (PermissionError(13, "Permission denied", "reports-old/a"), "reports-old/a", "Permission denied"),
+        (BrokenPipeError(32, "Broken pipe"), "", "BrokenPipeError: Broken pipe"),
+    ],
+)  # fmt: skip
+def test_other_errors_are_told_as_what_they_are(error: OSError, where: str, found: str) -> None:
+    told = stopped(Path("reports"), error)
+    assert "folder" not in told.what
+    assert where in str(told)
+    assert found in str(told)

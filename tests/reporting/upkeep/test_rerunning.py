@@ -12,7 +12,7 @@ from funnel_lib.errors import ConfigError
 from funnel_lib.reporting.runs import run
 from funnel_lib.reporting.upkeep import rerunning
 from funnel_lib.reporting.upkeep.comparing import Move
-from funnel_lib.reporting.upkeep.rerunning import difference, manifest_of, rerun
+from funnel_lib.reporting.upkeep.rerunning import difference, manifest_of, reports_in, rerun, rerun_all, told
 
 MAY, APRIL = (f"reports/shop/2026-0{month}/all/conversion.en.html" for month in (5, 4))
 
@@ -59,6 +59,31 @@ def test_a_report_as_of_another_time_is_made_as_of_that_time(shop: Path) -> None
     assert json.loads((shop / MAY.replace("html", "metrics.json")).read_text())["came.n"] == 4
     found = rerun(shop / MAY)
     assert (found.moves, found.causes, found.same_page) == ((), {}, True)
+
+
+def test_all_reports_of_a_folder_are_made_again_together(shop: Path) -> None:
+    folder, told_of = shop / "reports", []
+    paths = reports_in(folder)
+    assert [path.relative_to(shop).as_posix() for path in paths] == [
+        one.replace(".html", ".manifest.json") for one in (APRIL, MAY)
+    ]
+    (shop / MAY.replace("html", "metrics.json")).write_text(json.dumps({"came.n": 9}))
+    found = rerun_all(paths, progress=lambda what, share: told_of.append((what.split(" · ")[1], share)))
+    assert [(one.old, one.reproduced) for one in found] == [
+        ("2026-04/all/conversion.en.html", True), ("2026-05/all/conversion.en.html", False),
+    ]  # fmt: skip
+    assert [share for _, share in told_of] == [0.5, 1.0]
+    assert {what for what, _ in told_of} == {"2026-04", "2026-05"}
+    summary = told(found)
+    assert {**summary, "differences": 0} == {"reports": 2, "reproduced": 1, "same_pages": 2, "differences": 0}
+    assert [one["moves"] for one in summary["differences"]] == [[{"number": "came.n", "old": 9, "new": 10}]]
+    with pytest.raises(ConfigError, match="not a published report"):
+        reports_in(shop / "data")
+
+
+def test_what_was_printed_afterwards_is_not_missed_on_the_page(shop: Path) -> None:
+    (shop / MAY).with_suffix(".pdf").write_bytes(b"%PDF")
+    assert rerun(shop / MAY).same_page is True
 
 
 def test_two_reports_differ_by_period(shop: Path) -> None:

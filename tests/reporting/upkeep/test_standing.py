@@ -6,11 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 import funnel_lib
 from funnel_lib import config
+from funnel_lib.reporting import manifest
 from funnel_lib.reporting.plan import Job, plan
 from funnel_lib.reporting.publish import Desk
-from funnel_lib.reporting.upkeep.standing import standings, told
+from funnel_lib.reporting.upkeep.standing import standings, told, unprinted
 
 
 def desk(shop: Path, start: datetime = datetime(2026, 7, 1, tzinfo=UTC)) -> Desk:
@@ -44,6 +47,24 @@ def test_states_are_counted_for_programs(shop: Path) -> None:
         "path": "2026-05/all/conversion.en.html", "state": "provisional", "due": False, "why": [], "reason": None,
         "restated": [],
     }  # fmt: skip
+
+
+def test_a_current_report_is_printed_later_where_that_can_be_done(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = tmp_path / "browser"
+    browser.touch(mode=0o755)
+    monkeypatch.setenv("FUNNEL_CHROMIUM", str(browser))
+    printing = replace(desk(shop), paper=True)
+    _, may = jobs(printing)
+    assert (unprinted(printing, may), unprinted(desk(shop), may)) == (True, False)
+    place = shop / "reports/shop/2026-05/all/conversion.en.manifest.json"
+    record = manifest.read(place) or {}
+    manifest.write({**record, "outputs": [*record["outputs"], {"path": "conversion.en.pdf"}]}, place)
+    assert not unprinted(printing, may)
+    manifest.write(record, place)
+    browser.unlink()
+    assert not unprinted(printing, may)  # it would be made again in vain, every night
 
 
 def add(shop: Path, *days: str) -> None:

@@ -1,0 +1,176 @@
+"""The messages that can stop a report or a run, as their errors write them, and what a reader can do about each.
+
+A message that is not listed is shown in English, framed by a sentence in the reader's language (see `failures`).
+"""
+
+from __future__ import annotations
+
+
+def _(msgid: str) -> str:
+    """Mark a sentence for the catalogue."""
+    return msgid
+
+
+FEWER = _("Run it again with fewer reports at a time (--workers), or on a machine with more memory.")
+PERIOD = _("Choose another period, or collect the exports that are missing.")
+CORRECT = _("Correct the workbook file, check it with funnel check, and run again.")
+COLLECT = _("Collect the data again, then run again.")
+LONGER = _("Run it again; allow more time with --limit or --cell-limit if the data has grown.")
+RIGHTS = _("Check the folder's permissions and the disk's free space, then run it again.")
+AGAIN = _("Run it again; if it happens again, look at the log below the folder failed.")
+NOTEBOOK = _("Correct the cell of the notebook that asks for it, then run again.")
+NAMED = _("Correct the name, then run again.")
+CHROMIUM = _("Install Chromium on the machine that prints, or let FUNNEL_CHROMIUM name its program.")
+
+OF_RUNS: tuple[tuple[str, str], ...] = (
+    (_("The notebook's kernel died; it may have run out of memory."), FEWER),
+    (_("The process of this report ended with code {code}; it may have run out of memory."), FEWER),
+    (_("The notebook ran out of memory."), FEWER),
+    (_("The notebook ran out of memory (limit {size})."), _("Allow it more with --memory-limit, then run it again.")),
+    (_("A cell of the notebook ran longer than {n} seconds."), LONGER),
+    (_("The report took longer than {n} seconds and was ended."), LONGER),
+    (_("The worker of this report was lost: {fault}"), AGAIN),
+    (_("The report could not be written: {fault}."), RIGHTS),
+    (_("The catalogue could not be renewed: {fault}."), RIGHTS),
+    (_("The reports' folder cannot be written."), RIGHTS),
+    (_("The run could not go on: the system refused something."), RIGHTS),
+    (_("Another run is still working on these reports."), _("Wait until it has ended, then run again.")),
+    (_("The page is not complete."), AGAIN),
+    (_("The numbers are not complete."), AGAIN),
+    (_("Printing needs Chromium, and there is none."), CHROMIUM),
+    (_("Chromium did not print the page."), CHROMIUM),
+    (_("There is no such page."), AGAIN),
+    (_("The printed page cannot be written."), RIGHTS),
+    (
+        _("The data is not good enough to publish; the last good reports stay as they are."),
+        _("See what is wrong with funnel check, mend the exports and collect again."),
+    ),
+    (_("OSError: [Errno {number}] No space left on device{place}"), _("Free some space, then run it again.")),
+    (_("OSError: {message}"), RIGHTS),
+    (_("PermissionError: {message}"), _("Give the run the right to read and write its folders, then run it again.")),
+    (_("ModuleNotFoundError: No module named '{name}'"), _("Install the missing package, then run it again.")),
+)
+OF_PLANS: tuple[tuple[str, str], ...] = (
+    (_("There is no such segment."), NAMED),
+    (_("There is no such period."), NAMED),
+    (_("There is no such as_of."), NAMED),
+    (_("There is no such language."), NAMED),
+    (_("The workbook has no {kind} '{name}'."), NAMED),
+    (_("This period cannot be read."), NAMED),
+    (_("The first period lies after the last."), NAMED),
+    (_("No report is planned over this period."), PERIOD),
+    (_("This data holds no times, so there are no periods."), NAMED),
+    (_("The notebook of the report '{report}' is missing."), _("Put the notebook into the folder notebooks.")),
+    (_("The notebook cannot take a run's parameters."), _("Give the notebook a cell tagged parameters.")),
+    (_("The notebook cannot be read."), _("Save the notebook again in JupyterLab, then run again.")),
+    (_("The workbook cannot be used: {what}."), CORRECT),
+    (_("The workbook file is not readable YAML."), CORRECT),
+    (_("There is no such workbook file."), CORRECT),
+    (_("Reports need a workbook that was read from a file."), CORRECT),
+    (_("There is no such list of words."), CORRECT),
+    (_("There is no such check of quality."), CORRECT),
+)
+OF_DATA: tuple[tuple[str, str], ...] = (
+    (_("Nobody entered the funnel in this period."), PERIOD),
+    (_("Nobody in this segment entered the funnel in this period."), _("Choose another segment or period.")),
+    (_("There is no data in this period."), PERIOD),
+    (_("There is no data in the workbook's periods."), PERIOD),
+    (_("There is no data between these periods."), PERIOD),
+    (_("Nothing was collected yet."), COLLECT),
+    (_("Another collection of this workbook is running."), _("Wait until it has ended, then run again.")),
+    (_("The step '{step}' matches no event of the whole data."), _("Correct the step's event in the workbook file.")),
+    (_("There is no table '{name}'."), NOTEBOOK),
+    (_("The table '{name}' does not have its canonical form."), COLLECT),
+    (_("There is no column '{column}' to check a condition on."), CORRECT),
+    (_("The column '{column}' cannot be compared with {operator}."), CORRECT),
+    (_("The column properties does not hold JSON."), COLLECT),
+    (_("There is no column '{column}' to divide units by."), CORRECT),
+    (_("A split cannot be called like a column of the journeys."), CORRECT),
+    (_("A group asks what its units did, but there are no events to look at."), CORRECT),
+    (_("There is no column '{column}'."), COLLECT),
+    (_("A column is missing."), COLLECT),
+    (_("The events have no column '{column}'."), COLLECT),
+    (_("The events cannot be read."), COLLECT),
+    (_("Events of this kind cannot be read."), COLLECT),
+    (_("The events' times are not times."), COLLECT),
+    (_("A column of the events holds values of several kinds."), COLLECT),
+    (_("The times of this relation are text."), COLLECT),
+    (_("The events are files of several formats."), COLLECT),
+    (_("No files of events were named."), COLLECT),
+    (_("The format of this file is not known."), COLLECT),
+    (_("A file of events changed while it was read."), AGAIN),
+    (_("Rows that do not fit into memory cannot be written to temporary files."), RIGHTS),
+    (_("A temporary file was cut short."), RIGHTS),
+    (_("This is not an amount of memory."), NOTEBOOK),
+    (_("The memory of a Spark cluster is not set here."), NOTEBOOK),
+    (_("Another process is storing these journeys."), AGAIN),
+    (_("The journeys cannot be stored."), RIGHTS),
+    (_("No journeys are stored here."), AGAIN),
+    (_("These stored journeys cannot be read."), AGAIN),
+    (_("These journeys were counted by another definition."), AGAIN),
+    (_("The stored journeys have no column '{column}'."), NOTEBOOK),
+    (_("The journeys have no column '{column}' to group by."), NOTEBOOK),
+    (_("A column of the journeys' own cannot be brought along."), NOTEBOOK),
+    (_("There is no such step to take the columns from."), NOTEBOOK),
+    (_("This funnel has too many steps and exclusions to be counted."), CORRECT),
+    (_("The snapshot has no column '{column}'."), CORRECT),
+    (_("The column of a step is neither yes/no nor times."), CORRECT),
+    (_("A snapshot has one row per unit, but some units have several."), COLLECT),
+    (_("This snapshot does not say when its units entered."), CORRECT),
+    (_("A snapshot holds no events that could explain a unit."), NOTEBOOK),
+    (_("A snapshot cannot be counted under other definitions."), NOTEBOOK),
+    (_("A snapshot does not tell what came after."), NOTEBOOK),
+)
+OF_ANALYSES: tuple[tuple[str, str], ...] = (
+    (_("This workbook has no case study."), CORRECT),
+    (_("A case study needs events with times."), CORRECT),
+    (_("The planned shares do not fit the arms."), CORRECT),
+    (_("These counts cannot be."), NOTEBOOK),
+    (_("There is no trial for this lift."), CORRECT),
+    (_("This trial has no result to show."), NOTEBOOK),
+    (_("This change has no result to show."), NOTEBOOK),
+    (_("There is no such stretch of time."), NOTEBOOK),
+    (_("The time between these steps cannot be told."), NOTEBOOK),
+    (_("Churn cannot be told so."), NOTEBOOK),
+    (_("This is not one of the choices."), NOTEBOOK),
+    (_("The records' columns differ in length."), NOTEBOOK),
+    (_("The model {model} has no figure '{name}'."), CORRECT),
+    (_("An optional step has no trend of its own."), NOTEBOOK),
+    (_("The daily counts lack a column."), NOTEBOOK),
+    (_("There is no calendar of this country."), CORRECT),
+    (_("The two periods went through different funnels."), NOTEBOOK),
+    (_("There is no such correction."), NOTEBOOK),
+    (_("There is no rate of this step."), NOTEBOOK),
+    (_("There is no such base."), NOTEBOOK),
+    (_("There is no such model."), NOTEBOOK),
+    (_("A half-life is longer than nothing."), NOTEBOOK),
+    (_("The outcome is neither yes nor no."), NOTEBOOK),
+    (_("The number of rows cannot be negative."), NOTEBOOK),
+    (_("A list of people needs a key for their pseudonyms."), NOTEBOOK),
+    (_("Nobody can stop at this step."), NOTEBOOK),
+    (_("Nobody goes on from this step."), NOTEBOOK),
+    (_("The look-back window is longer than nothing."), NOTEBOOK),
+    (_("A path has no count, or a negative one."), NOTEBOOK),
+    (_("These are too many touches at once."), NOTEBOOK),
+    (_("This cannot be varied."), NOTEBOOK),
+    (_("A window cannot be read."), NOTEBOOK),
+    (_("There is no such benchmark."), CORRECT),
+    (_("There is no such file of benchmarks."), CORRECT),
+    (_("Columns of the benchmarks are missing."), CORRECT),
+    (_("The file of benchmarks cannot be read as text."), CORRECT),
+    (_("The benchmarks cannot be used."), CORRECT),
+    (_("The horizon is longer than nothing."), NOTEBOOK),
+    (_("The value of a contract cannot be told from this."), NOTEBOOK),
+    (_("A margin curve needs a share and whole days."), NOTEBOOK),
+    (_("This score is not on the scale."), NOTEBOOK),
+    (_("Orders lack a column."), NOTEBOOK),
+    (_("This is not an id for a section."), NOTEBOOK),
+    (_("A figure lacks a width."), NOTEBOOK),
+    (_("A picture is not an SVG."), NOTEBOOK),
+    (_("A picture acts or loads something."), NOTEBOOK),
+    (_("The table's frame lacks a column."), NOTEBOOK),
+    (_("The funnel picture shows one group at a time."), NOTEBOOK),
+    (_("The picture of answers compares two groups at most."), NOTEBOOK),
+    (_("More than four lines cannot be told apart."), NOTEBOOK),
+)
+KNOWN = (*OF_RUNS, *OF_PLANS, *OF_DATA, *OF_ANALYSES)
