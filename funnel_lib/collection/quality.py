@@ -265,7 +265,7 @@ def _largest(rows: Mapping[str, int]) -> list[str]:
 
 def _over_time(store: Store, workbook: Workbook, facts: Facts) -> dict[str, Found]:
     covered, measures = coverage(store, workbook), store.daily()
-    gaps, breaks = _days_without(covered), trends.volume_breaks(covered)
+    gaps, breaks = days_without(covered), trends.volume_breaks(covered)
     quiet = _gone_quiet(facts["newest"])
     drifted = changes(facts)
     empty, changed, units = (look(measures) for look in (trends.emptied, trends.changed_events, trends.unit_breaks))
@@ -320,8 +320,13 @@ def _unclassified(facts: Facts) -> Found:
     return told["unclassified_rows"] / max(facts["tables"].get("events", {}).get("rows", 0), 1), names
 
 
-def _days_without(days: pd.DataFrame) -> pd.DataFrame:
-    """Return the days on which a source has no row though that weekday is usually busy."""
+def days_without(days: pd.DataFrame) -> pd.DataFrame:
+    """Return the days on which a source has no row though that weekday is usually busy.
+
+    Parameters
+    ----------
+    days : `source, day, rows` for every day between the first and the last of each source.
+    """
     if days.empty:
         return days
     usual = days.groupby([SOURCE, days["day"].dt.day_of_week])["rows"].transform("median")

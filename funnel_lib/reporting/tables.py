@@ -40,6 +40,7 @@ class Cell:
     text, range : what is shown, and the interval in small type.
     symbol, tone : ▲ ▼ ●, and whether that is `good`, `bad` or within `noise`; `open` is not final yet.
     level : step 1 to 6 of the colour ramp, 0 for none.
+    whole : the text does not break, as days do not.
 
     """
 
@@ -51,6 +52,7 @@ class Cell:
     level: int = 0
     left: bool = False
     wide: int = 1
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def _cell(record: Record, column: Column, language: Language, ramp: tuple[float,
     cell = made if isinstance(made, Cell) else Cell(made)
     if isinstance(cell.text, Value):
         value_text = cell.text.format(language, "value")
-        cell = replace(cell, text=value_text, range=cell.range or cell.text.range(language, span=True))
+        bounds = cell.range or cell.text.range(language, span=True)
+        cell = replace(cell, text=value_text, range=bounds, whole=isinstance(cell.text, Day))
     cell = replace(cell, left=cell.left or column.left)
     if column.open is not None and bool(record[column.open]):
         return replace(cell, tone="open")

@@ -111,10 +111,13 @@ def gather(sales: Sales, draws: Draws, people: People) -> None:
 
 
 def _stage(begun: int, ordered: int, paid: int, patience: int) -> tuple[int, int]:
-    """Return the stage of an opportunity at the end of the data, and since when: lost after so many days of nothing."""
+    """Return the stage of an opportunity at the end of the data, and since when: lost after so many days of nothing.
+
+    Who paid before the opportunity was entered is won from its beginning.
+    """
     if paid < plan.END:
-        return 2, paid
-    reached, since = (1, ordered) if ordered < plan.END else (0, begun)
+        return 2, max(begun, paid)
+    reached, since = (1, max(begun, ordered)) if ordered < plan.END else (0, begun)
     lost = since + patience * plan.DAY
     return (3, lost) if lost < plan.END else (reached, since)
 

@@ -70,6 +70,13 @@ def test_cells_may_be_values_already() -> None:
     ]
 
 
+def test_days_do_not_break() -> None:
+    days = pd.DataFrame({"day": [date(2026, 5, 18)], "n": [3]})
+    made = Table(days, [Column("day", "Day"), Column("n", "People")], "Days")
+    ((day, people),) = (row.cells for row in made.rows("en"))
+    assert (day.text, day.whole, people.whole) == ("2026-05-18", True, False)
+
+
 def test_csv_has_full_precision_and_empty_cells_for_missing_numbers() -> None:
     frame = RATES.assign(rate=[1 / 3, np.nan])
     assert parsed(Table(frame, COLUMNS, "Rates")) == [

@@ -80,4 +80,4 @@ def _row(row: Any, words: Words) -> Row:
         return Row(title, (Cell(words.percent(row.value), "ink", True, LABEL),))
     sign, _, ink = MARKS["within" if not row.clear else "above" if row.value > 0 else "below"]
     bounds = words.bounds(row.value, row.low, row.high) if row.low == row.low else ""
-    return Row(title, (Cell(f"{sign} {words.points(row.value)}", ink, True, LABEL), Cell(bounds)))
+    return Row(title, (Cell(f"{sign} {words.points(row.value, row.low, row.high)}", ink, True, LABEL), Cell(bounds)))

@@ -86,7 +86,7 @@ def _row(row: Any, sign: Sign, words: Words, spell: Callable[[float], str] | Non
     if math.isnan(row.estimate):
         return Row(words.title(row.label), note=note, quiet=words.too_few())
     if spell is None:
-        value, bounds = words.points(row.estimate), words.bounds(row.estimate, row.low, row.high)
+        value, bounds = words.points(row.estimate, row.low, row.high), words.bounds(row.estimate, row.low, row.high)
     else:
         value, bounds = spell(row.estimate), words.between(spell(row.low), spell(row.high))
     return Row(words.title(row.label), (Cell(f"{sign[0]} {value}", sign[2], True, LABEL), Cell(bounds)), note)
@@ -132,7 +132,7 @@ def mix(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = None
 def _moved(row: Any, sign: Sign, words: Words) -> Row:
     """Return the words of one group: both shares, the difference and its interval."""
     shares = Cell(f"{words.percent(row.share_before)} → {words.percent(row.share_now)}", "ink", True)
-    change = f"{sign[0]} {words.points(row.difference)}"
+    change = f"{sign[0]} {words.points(row.difference, row.low, row.high)}"
     if not math.isnan(row.low):
         change += f" {words.bounds(row.difference, row.low, row.high)}"
     return Row(words.title(row.group), (shares, Cell(change, sign[2])))

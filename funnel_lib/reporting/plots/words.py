@@ -83,9 +83,11 @@ class Words:
         forms = WORDS[self.language]
         return forms["ci"].format(range=forms["mixed"].format(low=low, high=high))
 
-    def points(self, difference: float, *, unit: bool = True) -> str:
-        """Return a difference of shares in percentage points, signed."""
-        return self._points(difference, difference, difference, unit=unit).format(self.language, "value")
+    def points(
+        self, difference: float, low: float | None = None, high: float | None = None, *, unit: bool = True
+    ) -> str:
+        """Return a difference of shares in percentage points, signed, with the digits of its interval."""
+        return Points(difference, low, high, unit="pp" if unit else "").format(self.language, "value")
 
     def pointed(self, difference: float) -> str:
         """Return a difference for an axis: points without unit and without needless decimals."""
@@ -93,14 +95,11 @@ class Words:
 
     def bounds(self, difference: float, low: float, high: float) -> str:
         """Return the interval of a difference in brackets."""
-        return self._points(difference, low, high).format(self.language, "ci")
+        return Points(difference, low, high, unit="pp").format(self.language, "ci")
 
     def date(self, day: date) -> str:
         """Return day and month, short."""
         return str(format_date(day, format=_DAYS[self.language], locale=LOCALES[self.language]))
-
-    def _points(self, difference: float, low: float, high: float, *, unit: bool = True) -> Points:
-        return Points(difference, low, high, unit="pp" if unit else "")
 
     def nothing(self) -> str:
         """Say that there is no data."""

@@ -24,7 +24,7 @@ _GAP = 28
 
 def margins(
     frame: pd.DataFrame, words: Words = ENGLISH, *, spell: Spell, cost: float = math.nan, cost_title: str = "",
-    width: int | None = None, ax: Axes | None = None,
+    axis: str = "", width: int | None = None, ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
     """Draw the margin per customer by days since the first order, against what a customer cost.
 
@@ -38,6 +38,8 @@ def margins(
         Writes an amount of money.
     cost, cost_title
         What a customer cost, as a dashed line, and its label; without it there is none.
+    axis
+        What the days are counted from, where it is not the first order.
     width, ax
         See `funnel`.
 
@@ -63,7 +65,7 @@ def margins(
     panel.dots(days, values, color="c1", size=7)
     if priced:
         panel.line(panel.xlim, [cost, cost], color="c2", dashes=(7, 3))
-    days_axis(panel, words, words.days_as_customer())
+    days_axis(panel, words, axis or words.days_as_customer())
     return close(panel, ends, 44)
 
 

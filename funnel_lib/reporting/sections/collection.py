@@ -6,7 +6,7 @@ from datetime import date
 
 import pandas as pd
 
-from funnel_lib.collection.quality import changes, coverage, event_reach, grade
+from funnel_lib.collection.quality import changes, coverage, days_without, event_reach, grade
 from funnel_lib.collection.scope import Scope
 from funnel_lib.notation import text
 from funnel_lib.reporting import plots
@@ -120,15 +120,17 @@ def days(scope: Scope) -> Block:
     if inside.empty:
         none = say("No source has rows with a day in this period")
         return section("days", kicker=say("Coverage"), finding=none)
-    gaps = inside[inside["rows"] == 0].groupby("source").size()
-    finding = say("Every source has data on every day of the period", key="days")
+    missed = days_without(found.assign(day=day))
+    gaps = missed[missed["day"].between(first, last)].groupby("source").size()
     if len(gaps):
         finding = say(
-            "{source} has no data on {n} days of the period",
-            key="days",
-            source=titles[str(gaps.idxmax())],
-            n=int(gaps.max()),
-        )
+            "{source} has no data on {n} days of the period that are busy in other weeks", key="days",
+            source=titles[str(gaps.idxmax())], n=int(gaps.max()),
+        )  # fmt: skip
+    elif (inside["rows"] > 0).all():
+        finding = say("Every source has data on every day of the period", key="days")
+    else:
+        finding = say("No source lacks data on a day that is busy in other weeks", key="days")
     words = Words(scope.language, titles)
     svgs = plots.figure(lambda ax, width: plots.coverage(inside, words, ax=ax, width=width), alt=finding.text)
     columns = [

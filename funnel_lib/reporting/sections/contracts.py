@@ -119,11 +119,11 @@ def _picture(
     priced = worth is not None and not worth.acquisition.reason and scope.split_group is None
     cost = worth.acquisition.value if worth is not None and priced else math.nan
     curve, words, currency = found.curve.table, plots.Words(scope.language), scope.workbook.currency
-    title = say.text("cost")
+    title, axis = say.text("cost"), say.text("Days since the contract began")
     svgs = plots.figure(
         lambda ax, width: plots.margins(
             curve, words, spell=lambda amount: Money(amount, currency).format(scope.language), cost=cost,
-            cost_title=title, ax=ax, width=width,
+            cost_title=title, axis=axis, ax=ax, width=width,
         ), alt=finding.text, widths=(700, 328),
     )  # fmt: skip
     columns = [

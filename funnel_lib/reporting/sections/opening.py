@@ -90,7 +90,8 @@ def _first_look(
     if len(below) == 0 or not below["money"].gt(0).any():
         finding = _with_worth(say, scope, journeys, finding)
     yield Point(1, label, finding)
-    if len(below):
+    short = [step.name for step in found if step.below]
+    if len(below) and short != [str(below["name"].iloc[0])]:  # the same step need not be told twice
         yield Point(7, say("Where people are lost"), lost)
 
 
