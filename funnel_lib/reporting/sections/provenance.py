@@ -33,9 +33,8 @@ def joined(scope: Scope) -> Block:
         "{share} of the people in {source} are also in {other}", key="joined", share=Share(float(best["share"]), 1),
         source=titles[str(best["source"])], other=titles[str(best["other"])],
     )  # fmt: skip
-    shown = pairs.sort_values(["source", "share"], ascending=[True, False], kind="stable").assign(
-        source=[titles[str(name)] for name in pairs["source"]], other=[titles[str(name)] for name in pairs["other"]]
-    )
+    shown = pairs.sort_values(["source", "share"], ascending=[True, False], kind="stable")
+    shown = shown.assign(**{key: [titles[str(name)] for name in shown[key]] for key in ("source", "other")})
     columns = [
         Column("source", say("Source")),
         Column("all", say("People"), Count),

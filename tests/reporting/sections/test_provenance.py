@@ -50,6 +50,17 @@ def test_what_does_not_fit_is_shown_with_its_remedy(dirty: fl.Scope):
     assert "correct the column" in mending.lower()
 
 
+def test_each_pair_of_sources_keeps_its_own_numbers(dirty: fl.Scope, monkeypatch: pytest.MonkeyPatch):
+    people = {("log", "log"): 4, ("log", "crm"): 1, ("log", "ads"): 3, ("crm", "crm"): 2, ("ads", "ads"): 3}
+    overlap = [{"source": one, "other": other, "people": n} for (one, other), n in people.items()]
+    monkeypatch.setattr(type(dirty.store), "facts", lambda _: {"overlap": overlap})
+    monkeypatch.setattr(provenance, "source_titles", lambda _: {name: name for name in ("log", "crm", "ads")})
+    rows = provenance.joined(dirty).tables["joined"].splitlines()[1:]
+    assert [row.split(",")[:5] for row in rows if row] == [
+        ["log", "4", "ads", "3", "0.75"], ["log", "4", "crm", "1", "0.25"],
+    ]  # fmt: skip
+
+
 def test_a_waived_check_shows_its_reason(dirty: fl.Scope):
     shown = collection.quality(dirty).html
     assert "waived" in shown
