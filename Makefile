@@ -23,7 +23,7 @@ $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	@echo "Compiling the funnel kernel ..."
 	@$(BIN)/python -m compileall -q funnel_lib
-	@$(BIN)/python -m funnel_lib.conversion.engine
+	@$(BIN)/python -m funnel_lib.conversion
 	@touch $(STAMP)
 
 DATA := data/processed/education/.complete

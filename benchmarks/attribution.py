@@ -14,7 +14,7 @@ from benchmarks.tables import markdown
 from funnel_lib.config import Rules
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.movement.changepoint import changes
-from funnel_lib.conversion.movement.decomposition import by_step, decompose, explain_change
+from funnel_lib.conversion.movement.decomposition import by_step, decompose, explain_change, redrawn, split
 from funnel_lib.conversion.reasons.attribution import MODELS, attribute
 from funnel_lib.conversion.reasons.paths import Paths, paths
 from funnel_lib.definition import Funnel, Step
@@ -24,17 +24,22 @@ Rng = np.random.Generator
 Floats = npt.NDArray[np.float64]
 TEXT = """## Why a rate moved: mix and rate
 
-Two periods of {units:,} units each, drawn anew {trials:,} times: how often the 95 % interval holds the true part (of
-the whole, and of the groups), and how often a part is called clear, after adjustment, where truly there is none.
+Two periods of so many units each, drawn anew {often:,} times: how often the 95 % interval holds the true part (of the
+whole, and of the groups that nine in ten such samples show).
 
 {parts}
+Two periods of {units:,} units each, drawn anew {few:,} times: how often a part is called clear, after adjustment,
+and how often a reversal is warned of.
+
+{clear}
 How often `explain_change` calls any of four dimensions clear where nothing at all changed, and where every group's odds
 fell alike (no dimension explains that).
 
 {explained}
 ## Who gets the credit
 
-Paths of a known Markov chain: share of 95 % intervals that hold the true share of removal effects, and of last touch.
+Paths of a known Markov chain, drawn {many:,} times: share of 95 % intervals that hold the true share of removal
+effects, and of last touch.
 
 {credit}
 From {touches:,} touches and {conversions:,} conversions with text ids:
@@ -44,28 +49,30 @@ From {touches:,} touches and {conversions:,} conversions with text ids:
 
 CHANGES = """## Since when: change points
 
-`python -m benchmarks changepoints`: share of series in which a change is found, of {series:,} each; where there is one,
-also the share of intervals that hold the true day, and the true difference (where the rate has no other movement), and
-the median distance from the day. *Drift* is the standard deviation of a daily noise (logit),
-*memory* its autocorrelation; a *step* of logits lasts to the end, or for *spell* days.
+`python -m benchmarks changepoints`: share of series in which a change is found, of {series:,} each (some
+four minutes); where there is one, also the share of intervals that hold the true day, and the true difference (where
+the rate has no other movement), and the median distance from the day. *Drift* is the standard deviation of a daily
+noise (logit), *memory* its autocorrelation; a *step* of logits lasts to the end, or for *spell* days.
 
-{days}
-"""
+The day's interval is conservative where a change is not small (Hansen 2000, theorem 3), and holds whole days.
+
+{days}"""
 
 
-def report(trials: int = 800) -> str:
+def report(trials: int = 400) -> str:
     """Simulate everything; return a section of docs/statistics.md."""
     units, touches, conversions = 6000, 4_000_000, 300_000
     return TEXT.format(
-        units=units, trials=trials, touches=touches, conversions=conversions,
-        parts=markdown(parts(trials, np.random.default_rng(11), units)),
-        explained=markdown(explained(max(20, trials // 4), np.random.default_rng(12), units)),
-        credit=markdown(credit(max(20, trials // 4), np.random.default_rng(14))),
+        units=units, often=10 * trials, many=5 * trials, few=trials // 2, touches=touches, conversions=conversions,
+        parts=markdown(parts(10 * trials, np.random.default_rng(11))),
+        clear=markdown(clear(trials // 2, np.random.default_rng(16), units)),
+        explained=markdown(explained(trials // 2, np.random.default_rng(12), units)),
+        credit=markdown(credit(5 * trials, np.random.default_rng(14))),
         speed=markdown(speed(touches, conversions, np.random.default_rng(15))),
     )  # fmt: skip
 
 
-def change_points(series: int = 160) -> str:
+def change_points(series: int = 200) -> str:
     """Simulate the search for change points; return a section of docs/statistics.md."""
     return CHANGES.format(series=series, days=markdown(days(series)))
 
@@ -80,38 +87,54 @@ PERIODS: Mapping[str, tuple[list[float], list[float], list[float], list[float]]]
 }
 
 
-def parts(trials: int, rng: Rng, units: int = 6000) -> pd.DataFrame:
-    """Coverage and false alarms of the mix and rate parts."""
+def parts(draws: int, rng: Rng) -> pd.DataFrame:
+    """Coverage of the mix and rate parts: the counts are drawn, not the units, and split as `decompose` does."""
+    rows = []
+    for units in (1000, 6000):
+        for name, given in PERIODS.items():
+            w0, w1, r0, r1 = (np.array(part) for part in given)
+            truth = _truth(w0, w1, r0, r1)
+            held = []
+            for _ in range(draws):
+                (k0, n0), (k1, n1) = (_counts(w, r, units, rng) for w, r in ((w0, r0), (w1, r1)))
+                lone = (n0 == 0) | (n1 == 0)
+                found = split(*redrawn(k0, n0, rng, 500), *redrawn(k1, n1, rng, 500), lone)[:2]  # without turnover
+                few = ((n0 > 0) & (n0 < 30)) | ((n1 > 0) & (n1 < 30)) | (k0 + k1 < 5) | lone
+                whole, groups = (_inside(found.sum(axis=2), truth.sum(axis=1)), _inside(found, truth))
+                held.append([*whole, *np.where(few, np.nan, groups).T.ravel()])
+            told = pd.DataFrame(held)
+            mix, rate, *by_group = told.mean().where(told.notna().mean() >= 0.9)
+            groups_mix, groups_rate = pd.DataFrame(np.reshape(by_group, (-1, 2))).mean()
+            rows.append({
+                "units": units, "truth": name, "mix held": mix, "rate held": rate, "groups: mix held": groups_mix,
+                "groups: rate held": groups_rate,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _counts(shares: Floats, rates: Floats, units: int, rng: Rng) -> tuple[Floats, Floats]:
+    """Return passed and all units of each group."""
+    passed, left = rng.multinomial(units, np.concatenate([shares * rates, shares * (1 - rates)])).reshape(2, -1) * 1.0
+    return passed, passed + left
+
+
+def _inside(drawn: Floats, truth: Floats) -> Floats:
+    """Return whether the draws' percentiles (second axis) hold the truth, as 0 and 1."""
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=1)
+    return ((low <= truth) & (truth <= high)).astype(float)
+
+
+def clear(trials: int, rng: Rng, units: int = 6000) -> pd.DataFrame:
+    """How often parts of the whole are called clear, and reversals warned of."""
     rows = []
     for name, (w0, w1, r0, r1) in PERIODS.items():
-        truth = _truth(*(np.array(part) for part in (w0, w1, r0, r1)))
-        held: list[list[bool]] = []
-        clear, reversed_ = np.zeros(3), 0
+        called = np.zeros(4)
         for _ in range(trials):
             before, now = (_units(w, r, units, rng) for w, r in ((w0, r0), (w1, r1)))
             found = decompose(now, before, "group", step=2, rules=Rules(), rng=rng, draws=500)
-            whole = (found.mix, found.rate, found.turnover)
-            groups = found.frame.set_index("group").reindex([f"g{place}" for place in range(len(w0))])
-            inside = [part.low <= true <= part.high for part, true in zip(whole[:2], truth.sum(axis=1), strict=False)]
-            for part, true in zip(("mix", "rate"), truth, strict=False):
-                low, high = groups[f"{part}_low"].to_numpy(), groups[f"{part}_high"].to_numpy()
-                inside.append(
-                    float(((low <= true) & (true <= high))[low < high].mean()) if (low < high).any() else np.nan
-                )
-            held.append(inside)
-            clear += [part.clear for part in whole]
-            reversed_ += found.reversal_clear
-        covered = dict(
-            zip(
-                ("mix held", "rate held", "groups: mix held", "groups: rate held"),
-                np.nanmean(held, axis=0),
-                strict=True,
-            )
-        )
-        rows.append({
-            "truth": name, **covered, "mix clear": clear[0] / trials, "rate clear": clear[1] / trials,
-            "turnover clear": clear[2] / trials, "reversal warned": reversed_ / trials,
-        })  # fmt: skip
+            called += [found.mix.clear, found.rate.clear, found.turnover.clear, found.reversal_clear]
+        columns = ("mix clear", "rate clear", "turnover clear", "reversal warned")
+        rows.append({"truth": name, **dict(zip(columns, called / trials, strict=True))})
     return pd.DataFrame(rows)
 
 
@@ -266,20 +289,21 @@ def _series(one: Mapping[str, float], rng: Rng) -> tuple[pd.DataFrame, pd.Timest
 def _walk(chain: Floats, number: int, rng: Rng) -> Paths:
     """Paths of a chain: rows are the channels, then the start; columns the channels, conversion, null."""
     channels = len(chain) - 1
-    steps: list[int] = []
-    bounds, ends = [0], []
     reach = chain.cumsum(axis=1)
-    for draws in rng.random((number, 60)):
-        state = channels
-        for draw in draws:
-            state = int(np.searchsorted(reach[state], draw))
-            if state >= channels:
-                break
-            steps.append(state)
-        bounds.append(len(steps))
-        ends.append(state == channels)
-    won = np.array(ends, dtype=np.float64)
-    return Paths(tuple("abc"), np.array(steps), np.array(bounds), won, won, 1 - won)
+    state, walking = np.full(number, channels), np.arange(number)
+    owners, steps = [], []
+    won = np.zeros(number)
+    for _ in range(60):
+        state = (rng.random(len(walking))[:, None] > reach[state]).sum(axis=1)
+        won[walking[state == channels]] = 1
+        inside = state < channels
+        walking, state = walking[inside], state[inside]
+        owners.append(walking)
+        steps.append(state)
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")
+    bounds = np.append(0, np.bincount(owner, minlength=number).cumsum())
+    return Paths(tuple("abc"), np.concatenate(steps)[order], bounds, won, won, 1 - won)
 
 
 def _chain_truth(chain: Floats) -> dict[str, Floats]:
@@ -290,4 +314,4 @@ def _chain_truth(chain: Floats) -> dict[str, Floats]:
     return {"markov": effect / effect.sum(), "last": visits * last / (visits * last).sum()}
 
 
-__all__ = ["change_points", "credit", "days", "explained", "parts", "report", "speed"]
+__all__ = ["change_points", "clear", "credit", "days", "explained", "parts", "report", "speed"]

@@ -19,8 +19,11 @@ from funnel_lib.conversion.rates import newcombe, wilson
 from funnel_lib.conversion.sensitivity import paired_difference
 from funnel_lib.conversion.worth.acquisition import Acquisition
 from funnel_lib.conversion.worth.bottlenecks import Worth, bottlenecks
-from funnel_lib.conversion.worth.margins import margin_curve, payback, value_to_cost
-from funnel_lib.conversion.worth.resampling import poisson_interval, ratio_interval
+from funnel_lib.conversion.worth.contracts import MONTH_DAYS, worth_of
+from funnel_lib.conversion.worth.intervals import poisson_interval, ratio_interval
+from funnel_lib.conversion.worth.margins import MarginCurve, margin_curve, payback, value_to_cost
+from funnel_lib.conversion.worth.opinions import net_promoters
+from funnel_lib.conversion.worth.returns import returns
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.optimisation.impact import difference_in_differences
 from funnel_lib.optimisation.releases import standardise
@@ -28,7 +31,8 @@ from funnel_lib.optimisation.worth import Estimate, product
 
 ABCD = Funnel(steps=[Step(name, event=name) for name in "ABCD"], window=timedelta(days=14))
 RULES, LEVEL = Rules(), 0.95
-START = datetime(2025, 1, 1, tzinfo=UTC)
+CONTRACT = ("margin so far", "share that runs", "churn", "price", "expected margin")
+START, AS_OF = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 6, 30, tzinfo=UTC)
 Floats = npt.NDArray[np.float64]
 Rng = np.random.Generator
 Draw = Callable[[Rng], bool | None]
@@ -36,23 +40,24 @@ Draw = Callable[[Rng], bool | None]
 
 TEXT = """## Further kinds of intervals
 
-Written by `python -m benchmarks intervals`; {trials:,} samples per row, those of bootstraps {few:,}. *Shown* is the
-share of samples with an interval, *covered* the share of these that hold the truth.
+Written by `python -m benchmarks intervals`; {trials:,} samples per row, {some:,} where orders or contracts are made up,
+{few:,} where the interval itself needs draws. *Shown* is the share of samples with an interval, *covered* the share of
+these that hold the truth.
 
 {table}"""
 
 
-def report(trials: int = 2000) -> str:
+def report(trials: int = 1000) -> str:
     """Simulate everything; return a section of docs/statistics.md."""
-    few = max(trials // 4, 20)
-    kinds = {**dict.fromkeys(QUICK, trials), **dict.fromkeys(SLOW, few)}
+    some, few = max(trials // 4, 20), max(trials // 5, 20)
+    kinds = {**dict.fromkeys(QUICK, trials), **dict.fromkeys(ORDERS, some), **dict.fromkeys(SLOW, few)}
     table = pd.concat([simulated(kind, size) for kind, size in kinds.items()])
-    return TEXT.format(trials=trials, few=few, table=markdown(table))
+    return TEXT.format(trials=trials, some=some, few=few, table=markdown(table))
 
 
 def simulated(kind: str, trials: int) -> pd.DataFrame:
     """Return coverage of all cases of one kind; each with a seed of its own."""
-    cases = {**QUICK, **SLOW}[kind]()
+    cases = {**QUICK, **ORDERS, **SLOW}[kind]()
     rows = [
         {"kind": kind, "case": case, **_covered(draw, trials, np.random.default_rng([41, place, *kind.encode()]))}
         for place, (case, draw) in enumerate(cases)
@@ -166,35 +171,91 @@ def _per_person(units: int, share: float, sigma: float, rng: Rng) -> bool | None
     if bought.sum() < RULES.min_events:
         return None
     brought = np.where(bought, np.exp(rng.normal(0, sigma, units)), 0.0)
-    found = ratio_interval(brought, level=LEVEL, rng=rng, draws=500)
+    found = ratio_interval(brought, level=LEVEL)
     return bool(found.low <= share * np.exp(sigma**2 / 2) <= found.high)
 
 
-def _means_apart(units: int, sigma: float, rng: Rng) -> bool:
+def _mean(units: int, sigma: float, rng: Rng) -> bool:
+    found = ratio_interval(np.exp(rng.normal(0, sigma, units)), level=LEVEL)
+    return bool(found.low <= np.exp(sigma**2 / 2) <= found.high)
+
+
+def _means_apart(units: int, more: int, sigma: float, rng: Rng) -> bool:
     """The change of a mean from period to period, from the intervals of both (as the board of figures does)."""
-    one, two = (ratio_interval(np.exp(rng.normal(0, sigma, units)), level=LEVEL, rng=rng, draws=500) for _ in range(2))
+    one, two = (ratio_interval(np.exp(rng.normal(0, sigma, size)), level=LEVEL) for size in (units, more))
     down, up = np.hypot(two.value - two.low, one.high - one.value), np.hypot(two.high - two.value, one.value - one.low)
     return bool(-up <= two.value - one.value <= down)  # both means are the same: the interval holds 0
 
 
-def _ratio(customers: int, won: int, what: str, rng: Rng) -> bool | None:
-    """Margin by cost and pay-back, for customers whose margin is 20 at once and 1 / 6 each day, bought for 42 each."""
+def _score(answers: int, promoters: float, detractors: float, rng: Rng) -> bool:
+    given = rng.choice([10, 8, 3], answers, p=[promoters, 1 - promoters - detractors, detractors])
+    found = net_promoters(given, rules=RULES)
+    return bool(found.low <= promoters - detractors <= found.high)
+
+
+def _returned(expected: int, others: int, sigma: float, rng: Rng) -> bool | None:
+    """What came back for a channel's cost of 1, of orders that all channels together have so many more of."""
+    count = int(rng.poisson(expected))
+    amounts = np.exp(rng.normal(0, sigma, count + int(rng.poisson(others))))
+    credit = pd.DataFrame({"model": ["last"], "channel": ["a"], "conversions": [float(count)],
+                           "value": [amounts[:count].sum()]})  # fmt: skip
+    row = returns(credit, {"a": 1.0}, margin=1, amounts=amounts, rules=RULES).iloc[0]
+    return None if row["reason"] else bool(row["roas_low"] <= expected * np.exp(sigma**2 / 2) <= row["roas_high"])
+
+
+def _contract(customers: int, churn: float, shape: float, what: str, rng: Rng) -> bool | None:
+    """Contracts begun over two years, of which a share ends at the end of each month; prices of 50 in the mean."""
+    ago, lasted = rng.uniform(0, 24, customers), rng.geometric(churn, customers).astype(np.float64)
+    start = pd.Series(pd.Timestamp(AS_OF) - pd.to_timedelta(ago * MONTH_DAYS, unit="D"))
+    end = (start + pd.to_timedelta(lasted * MONTH_DAYS, unit="D")).where(lasted < ago)
+    rows = pd.DataFrame({"start": start, "end": end, "price": rng.gamma(shape, 50 / shape, customers)})
+    found = worth_of(rows, margin=0.8, as_of=AS_OF, rules=RULES)
+    if found.reason:
+        return None
+    months = len(found.table)
+    known = found.forecast.months if what == "expected margin" else months
+    margin, kept = 40 * (1 - (1 - churn) ** known) / churn, (1 - churn) ** months
+    last = found.table.iloc[-1]
+    told = {
+        "margin so far": (*found.curve.at(found.curve.last_day)[1:], margin), "churn": (*found.churn[1:], churn),
+        "share that runs": (last["low"], last["high"], kept), "price": (*found.price[1:], 50),
+        "expected margin": (found.forecast.low, found.forecast.high, margin),
+    }  # fmt: skip
+    low, high, truth = told[what]
+    return bool(low <= truth <= high)
+
+
+def _ordered(customers: int, sigma: float, rng: Rng) -> MarginCurve:
+    """Return the curve of customers whose margin is 20 at once and 1 / 6 each day after the first, over a year."""
     first, again = rng.random(customers) * 365, rng.poisson(3, customers)
     user = np.concatenate([np.arange(customers), np.repeat(np.arange(customers), again)])
     at = np.concatenate([first, np.repeat(first, again) + 1 + rng.random(int(again.sum())) * 360])
-    amount = 20 * np.exp(rng.normal(-0.32, 0.8, len(user)))
+    amount = 20 * np.exp(rng.normal(-(sigma**2) / 2, sigma, len(user)))
     orders = pd.DataFrame({"user_id": user, "ts": pd.Timestamp(START) + pd.to_timedelta(at, unit="D"),
                            "amount": amount})[at < 365]  # fmt: skip
-    curve = margin_curve(orders, margin=1, as_of=START + timedelta(days=365), rules=RULES, rng=rng, draws=500)
+    return margin_curve(orders, margin=1, as_of=START + timedelta(days=365), rules=RULES)
+
+
+def _by_age(customers: int, sigma: float, rng: Rng) -> bool:
+    found = _ordered(customers, sigma, rng)
+    brought = found.at(found.last_day)
+    return bool(brought.low <= 20 + max(found.last_day - 1, 0) / 6 <= brought.high)
+
+
+def _ratio(customers: int, won: int, sigma: float, what: str, rng: Rng) -> bool | None:
+    """Margin by cost and pay-back, for such customers, bought for 42 each."""
+    curve = _ordered(customers, sigma, rng)
     seen, paid = int(rng.poisson(won)), 42.0 * won
+    if seen < RULES.min_events:
+        return None
     low, high = (paid / end for end in reversed(poisson_interval(seen, LEVEL)))
     day = pd.Timestamp(START)
     cost = Acquisition(seen, paid, paid, 0.0, paid / max(seen, 1), low, high, LEVEL, 0, day, day)
     if what == "ratio":
-        found, reason = value_to_cost(curve, cost, rng=rng)
+        found, reason = value_to_cost(curve, cost)
         truth = (20 + 60 * (curve.last_day - 1) / 360) / 42
         return None if reason else bool(found.low <= truth <= found.high)
-    back = payback(curve, cost, rng=rng)
+    back = payback(curve, cost)
     return None if np.isnan(back.low) else bool(back.low <= 150 <= back.high)  # 20 + 60 * 132 / 360 = 42: day 133
 
 
@@ -224,6 +285,43 @@ QUICK: dict[str, Cases] = {
     "repurchase within 60 days": _cases(
         _again, "{0:,} customers of 120 days, {1:.0%} come back", (100, 0.3), (500, 0.1), (500, 0.5)
     ),
+    "mean of amounts": _cases(
+        _mean, "{0:,} amounts, sigma {1}", (30, 0.5), (100, 0.5), (30, 1.0), (100, 1.0), (1000, 1.0), (50, 1.5),
+        (300, 1.5), (2000, 1.5),
+    ),
+    "margin per person": _cases(
+        _per_person, "{0:,} people, {1:.0%} buy, sigma {2}", (100, 0.3, 0.5), (100, 0.3, 1.0), (300, 0.1, 1.0),
+        (1000, 0.1, 1.0), (1000, 0.1, 1.5), (1000, 0.02, 0.5), (1000, 0.02, 1.0), (2000, 0.02, 1.5),
+        (10_000, 0.03, 1.0),
+    ),
+    "change of a mean": _cases(
+        _means_apart, "{0:,} and {1:,} in the periods, sigma {2}", (50, 50, 0.5), (50, 50, 1.0), (50, 500, 1.0),
+        (300, 300, 1.0), (300, 300, 1.5), (2000, 2000, 1.5),
+    ),
+    "net promoter score": _cases(
+        _score, "{0:,} answers, {1:.0%} for, {2:.0%} against", (30, 0.5, 0.2), (30, 0.8, 0.05), (30, 0.9, 0.02),
+        (50, 0.1, 0.6), (100, 0.5, 0.2), (100, 0.95, 0.05), (500, 0.5, 0.2),
+    ),
+    "return on a cost (ROAS)": _cases(
+        _returned, "{0:,} orders, {1:,} by other channels, sigma {2}", (10, 500, 0.5), (10, 50, 1.0), (20, 0, 1.0),
+        (50, 500, 0.5), (50, 0, 1.0), (50, 100, 1.5), (300, 500, 0.5), (300, 500, 1.0), (300, 0, 1.5),
+    ),
+}  # fmt: skip
+ORDERS: dict[str, Cases] = {
+    "margin by age": _cases(
+        _by_age, "{0:,} customers, sigma {1}", (40, 0.5), (100, 0.8), (100, 1.2), (1000, 0.8), (1000, 1.5)
+    ),
+    "margin by cost (LTV:CAC)": _cases(
+        _ratio, "{0:,} customers, {1} bought, sigma {2}", (100, 20, 1.2, "ratio"), (200, 20, 0.8, "ratio"),
+        (1000, 20, 0.8, "ratio"), (1000, 200, 0.8, "ratio"), (1000, 200, 1.5, "ratio"),
+    ),
+    "pay-back": _cases(
+        _ratio, "{0:,} customers, {1} bought, sigma {2}", (200, 20, 0.8, "days"), (1000, 200, 0.8, "days")
+    ),
+    "what contracts bring": _cases(
+        _contract, "{0:,} contracts, {1:.0%} end in a month: {3}",
+        *((*size, what) for size in ((60, 0.08, 4.0), (120, 0.02, 1.0), (2000, 0.1, 0.5)) for what in CONTRACT),
+    ),
 }  # fmt: skip
 SLOW: dict[str, Cases] = {
     "part of a step in a change": _cases(
@@ -234,15 +332,6 @@ SLOW: dict[str, Cases] = {
         _bottleneck, "{0:,} units, rate 30%, bar {1:.0%}, {2}", (300, 0.5, "conversions"), (300, 0.33, "conversions"),
         (3000, 0.33, "conversions"), (3000, 0.5, "money"),
     ),
-    "margin per person": _cases(
-        _per_person, "{0:,} people, {1:.0%} buy, sigma {2}", (100, 0.3, 0.5), (300, 0.1, 1.0), (1000, 0.1, 1.0),
-        (10_000, 0.03, 1.0),
-    ),
-    "change of a mean": _cases(_means_apart, "{0:,} a period, sigma {1}", (50, 0.5), (300, 1.0)),
-    "margin by cost (LTV:CAC)": _cases(
-        _ratio, "{0:,} customers, {1} bought", (200, 20, "ratio"), (1000, 20, "ratio"), (1000, 200, "ratio")
-    ),
-    "pay-back": _cases(_ratio, "{0:,} customers, {1} bought", (200, 20, "days"), (1000, 200, "days")),
 }  # fmt: skip
 
 __all__ = ["report"]

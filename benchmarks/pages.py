@@ -36,14 +36,15 @@ def _parts(text: str) -> dict[str, str]:
     return {"": pieces[0]} | {piece.split("\n", 1)[0]: piece for piece in pieces[1:]}
 
 
-def section(title: str, said: Sequence[tuple[Callable[..., pd.DataFrame], Any]]) -> str:
+def section(title: str, said: Sequence[tuple[Callable[..., pd.DataFrame], Any]], *, intro: str = "") -> str:
     """Return a section of simulations: what each says of itself, and its table.
 
     Parameters
     ----------
     said : functions, whose docstrings are the text, each with the arguments of its call.
+    intro : what holds for all of them.
     """
-    parts = [f"## {title}\n"]
+    parts = [f"## {title}\n", *([f"{intro}\n"] if intro else [])]
     for call, given in said:
         paragraphs = (
             " ".join((call.__doc__ or "").split("\n\n")[0].split()),

@@ -17,9 +17,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from funnel_lib import periods
 from funnel_lib.casebook import CaseStudy, Change, Policy, Release, Trial
-from funnel_lib.definition import Funnel, Step
+from funnel_lib.definition import FIELDS, Funnel, Step
 from funnel_lib.errors import ConfigError, DataError, choices, nearest
-from funnel_lib.faults import faults
+from funnel_lib.faults import refusal
 from funnel_lib.ledger import Benchmarks, Cost, Value
 from funnel_lib.notation import Language, Title
 from funnel_lib.notices import Notify
@@ -261,13 +261,8 @@ def parse(data: object, *, where: object = "workbook") -> Workbook:
     try:
         return Workbook.model_validate(data)
     except ValidationError as error:
-        listed = faults(error, data)
-        (path, (found, what, allowed)), *others = listed.items()
-        more = "".join(f"\n  also:    {where}: {p} = {f} - {w}; allowed: {ok}" for p, (f, w, ok) in others)
-        raise ConfigError(
-            f"The workbook cannot be used: {what}.", where=f"{where}: {path or '(top level)'}", found=found,
-            allowed=allowed, do=f"Correct the file and try again: funnel check {where}{more}",
-        ) from error  # fmt: skip
+        do = f"Correct the file and try again: funnel check {where}"
+        raise refusal(error, data, FIELDS, what="The workbook cannot be used", where=where, do=do) from error
 
 
 def schema() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 from pydantic_core import ArgsKwargs, PydanticCustomError
 
+from funnel_lib.faults import field_names, taught
 from funnel_lib.notation import Duration, EventNames, Title, Where, in_microseconds, parse_duration
 from funnel_lib.presets import PRESETS, PresetName
 
@@ -29,6 +30,7 @@ Policy = Literal["drop_unit", "drop_off"]
 Fault = tuple[str, str | None, str]
 
 
+@taught()
 @dataclass(frozen=True, config=_STRICT)
 class Step:
     """One step: the events (or, for a snapshot, the column or stages) that reach it.
@@ -59,6 +61,7 @@ class Step:
         return [self.event] if isinstance(self.event, str) else list(self.event or [])
 
 
+@taught()
 @dataclass(frozen=True, config=_STRICT)
 class Exclusion:
     """An event that must not happen between two steps.
@@ -86,6 +89,7 @@ class Exclusion:
         return [self.event] if isinstance(self.event, str) else list(self.event or [])
 
 
+@taught()
 @dataclass(frozen=True, config=_STRICT)
 class Matching:
     """How events become steps; the defaults are the `reference`, presets set what other systems do.
@@ -115,6 +119,7 @@ class Matching:
     anchored: bool = False
 
 
+@taught(steps=Step, exclusions=Exclusion, matching=Matching)
 @dataclass(frozen=True, config=_STRICT)
 class Funnel:
     """A sequence of steps that a unit goes through within a window.
@@ -143,7 +148,7 @@ class Funnel:
 
     Raises
     ------
-    ValidationError : what is named cannot go together.
+    ConfigError : a value cannot be, or what is named cannot go together; all faults are listed at once.
     """
 
     steps: Annotated[list[Step], Field(min_length=1)]
@@ -231,6 +236,10 @@ class Funnel:
         for step in plain["steps"]:
             step.pop("title", None)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+FIELDS = field_names(Funnel, steps=Step, exclusions=Exclusion, matching=Matching)
+"""What may be given to a funnel, and below its keys."""
 
 
 def _has_within(step: Any) -> bool:

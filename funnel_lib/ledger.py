@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from funnel_lib.notation import Title
 from funnel_lib.settings import Section, Share
@@ -23,15 +23,27 @@ class Contract(Section):
 
 
 class Value(Section):
-    """What a conversion is worth: an event's own amount, or a fixed amount in the workbook's currency.
+    """What a conversion is worth: an event's own amount, that of won deals, or a fixed one in the workbook's currency.
 
     `contract` tells of subscriptions and other contracts that bring the same every month until they end.
     """
 
     event: str | None = None
+    deals: bool = False
     amount: Annotated[float, Field(ge=0)] | None = None
     margin: Share = 1.0
     contract: Contract | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether amounts are counted, from events or deals, and not given."""
+        return self.deals or self.event is not None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.deals and (self.event is not None or self.amount is not None):
+            raise ValueError("deals: true counts the amounts of won deals: leave out event and amount")
+        return self
 
 
 class Benchmarks(Section):

@@ -7,7 +7,9 @@ and events are its own: two systems may count alike, so that `source` belongs to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -117,6 +119,14 @@ def table(name: str) -> Table:
     return TABLES[name]
 
 
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Let pandera load and validate without the warning that Spark gives about pandas, where it is installed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PySpark does not yet", category=FutureWarning)
+        yield
+
+
 def check(name: TableName, frame: pd.DataFrame) -> pd.DataFrame:
     """Return `frame` with the dtypes and the column order of table `name`.
 
@@ -127,8 +137,9 @@ def check(name: TableName, frame: pd.DataFrame) -> pd.DataFrame:
     DataError : a required column is missing, a value has the wrong kind or is empty where it must not be,
         a key is not unique.
     """
-    import pandera.pandas as pa
-    from pandera.errors import SchemaErrors
+    with unwarned():
+        import pandera.pandas as pa
+        from pandera.errors import SchemaErrors
 
     spec = table(name)
     columns = {
@@ -137,7 +148,8 @@ def check(name: TableName, frame: pd.DataFrame) -> pd.DataFrame:
     }
     schema = pa.DataFrameSchema(columns, strict=not spec.open, unique=list(spec.key) or None, ordered=False, name=name)
     try:
-        checked = schema.validate(frame.reset_index(drop=True), lazy=True)
+        with unwarned():
+            checked = schema.validate(frame.reset_index(drop=True), lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases.drop_duplicates(["column", "check"])  # one example of each fault
         cases = cases[~cases["check"].astype("str").str.startswith("dtype(")]  # coercion has said it already

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from funnel_lib.notation import Condition, Duration, EventNames, Title, Where
+from funnel_lib.schema import FIRST_SEEN
 from funnel_lib.settings import Name, Section
 
 Model = Literal["classic", "evaluation", "commerce", "sales", "none"]
@@ -96,6 +97,18 @@ class Reached(Section):
     within: Duration = Field(default="90d", validate_default=True)
 
 
+class Referred(Section):
+    """Of the people who are new in the period, those whom somebody referred; the column `referrer` of `users` says who.
+
+    `since` is the date at which a person was new. `measure: referrers` turns it round: of the people who were there
+    before the period, those who referred somebody new in it (`referrer` holds ids of `users`, then).
+    """
+
+    referrer: str = "referred_by"
+    since: str = FIRST_SEEN
+    measure: Literal["new", "referrers"] = "new"
+
+
 class Formula(Section):
     """How a figure is counted: exactly one of these."""
 
@@ -112,6 +125,7 @@ class Formula(Section):
     deal_value: DealValue | None = None
     average: Average | None = None
     reached: Reached | None = None
+    referred: Referred | None = None
 
     @model_validator(mode="after")
     def _one_verb(self) -> Formula:

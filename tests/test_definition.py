@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from pydantic import ValidationError
 
-from funnel_lib.definition import Funnel, Step
+from funnel_lib.definition import Exclusion, Funnel, Matching, Step
+from funnel_lib.errors import ConfigError
 
 DAY_US = 86_400_000_000
 VISIT, BUY = Step("visit", event="page_view"), Step("buy", event=["purchase", "order"])
@@ -20,7 +20,7 @@ def test_a_step_accepts_one_event_several_or_any():
 
 
 def test_an_empty_list_of_events_is_refused_as_it_would_match_any():
-    with pytest.raises(ValidationError, match="at least 1 item"):
+    with pytest.raises(ConfigError, match="at least 1 item"):
         Step("visit", event=[])
 
 
@@ -75,8 +75,37 @@ def test_a_funnel_knows_its_names_and_its_window_in_microseconds():
     ],
 )
 def test_a_funnel_that_cannot_be_is_refused(arguments: dict, reason: str):
-    with pytest.raises((ValidationError, TypeError), match=reason):
+    with pytest.raises(ConfigError, match=reason):
         Funnel(**arguments)
+
+
+def test_a_wrong_call_teaches_as_the_workbook_does():
+    with pytest.raises(ConfigError) as error:
+        Funnel([Step("visit"), {"name": "buy", "evnt": "order"}], window="soon", ordr="any")
+    message = str(error.value)
+    assert message.startswith("This Funnel cannot be: ")
+    assert "Funnel: steps.1.evnt" in message
+    assert "did you mean event?" in message
+    assert "also:    Funnel: window = soon" in message
+    assert "did you mean order?" in message
+    assert "help(Funnel)" in message
+    assert "pydantic" not in message
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments", "where", "allowed"),
+    [
+        (Funnel, {}, "Funnel: steps", "field required"),
+        (Step, {"evnt": "x", "name": "a"}, "Step: evnt", "did you mean event?"),
+        (Exclusion, {"after": "x"}, "Exclusion: after", "integer"),
+        (Matching, {"ties": "any"}, "Matching: ties", "in_order, increasing"),
+    ],
+)
+def test_each_part_says_where_and_what_is_allowed(made: type, arguments: dict, where: str, allowed: str):
+    with pytest.raises(ConfigError) as error:
+        made(**arguments)
+    assert f"where:   {where}\n" in str(error.value)
+    assert allowed in str(error.value).lower()
 
 
 def test_a_snapshot_names_columns_or_stages():
@@ -129,5 +158,5 @@ def test_a_preset_and_what_it_switches_are_the_same_funnel():
 
 def test_a_window_that_would_say_nothing_is_refused():
     funnel = Funnel([VISIT, BUY], window="1d", preset="ga4")
-    with pytest.raises(ValidationError, match="every step has its own within"):
+    with pytest.raises(ConfigError, match="every step has its own within"):
         replace(funnel, window="2d")

@@ -70,7 +70,7 @@ def test_the_commands_of_running_do_what_they_say(guide: Path):
 
 
 def test_the_python_of_the_guide_runs(guide: Path):
-    code = re.search(r"```python\n(.*?)```", GUIDE, flags=re.S)[1]
+    code = "\n".join(re.findall(r"```python\n(.*?)```", GUIDE, flags=re.S))
     done = subprocess.run([sys.executable, "-c", code], cwd=guide, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "funnel_lib"
 FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 LEFTMOST = (
-    "errors", "schema", "notation", "presets", "definition", "conditions", "periods", "faults", "settings", "casebook",
+    "errors", "schema", "notation", "presets", "faults", "definition", "conditions", "periods", "settings", "casebook",
     "ledger", "scorecard", "notices", "config", "connection",
 )  # fmt: skip
 # Imports go only to the left; rooms at the same place do not know each other.

@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from funnel_lib.definition import Funnel, Matching, Step, parse_duration
+from funnel_lib.errors import ConfigError
 from funnel_lib.presets import PRESETS, PresetName
 
 STEPS = [Step("A", event="A"), Step("B", event="B"), Step("C", event="C", within="1h")]
@@ -54,7 +55,7 @@ def test_a_matching_that_is_named_wholly_wins_wholly():
 
 def test_a_switch_that_cannot_go_with_an_order_can_be_named_away():
     """Mixpanel's grace means nothing in strict order."""
-    with pytest.raises(ValidationError, match=r"grace with another order.*the preset mixpanel brings the grace"):
+    with pytest.raises(ConfigError, match=r"grace with another order.*the preset mixpanel brings the grace"):
         Funnel(steps=STEPS, preset="mixpanel", order="strict")
     made = Funnel(steps=STEPS, preset="mixpanel", order="strict", matching={"grace": None})
     assert made.matching == Matching(attempts="first")
@@ -96,17 +97,17 @@ def test_the_steps_that_were_given_are_not_changed():
 
 
 def test_a_wrong_window_is_refused_where_it_is_moved_to_the_steps():
-    with pytest.raises(ValidationError, match="duration"):
+    with pytest.raises(ConfigError, match="duration"):
         Funnel(steps=STEPS, window="soon", preset="ga4")
 
 
 def test_an_unknown_preset_is_refused():
-    with pytest.raises(ValidationError, match="'reference', 'clickhouse'"):
+    with pytest.raises(ConfigError, match="'reference', 'clickhouse'"):
         Funnel(steps=STEPS, preset="adobe")
 
 
 def test_an_unknown_switch_beside_a_preset_is_refused():
-    with pytest.raises(ValidationError, match="unique"):
+    with pytest.raises(ConfigError, match="unique"):
         Funnel(steps=STEPS, preset="posthog", matching={"unique": True})
 
 

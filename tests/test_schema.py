@@ -1,5 +1,8 @@
 """Tables get their canonical form or are refused with all faults at once."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -137,3 +140,9 @@ def test_a_table_that_is_none_names_the_nearest():
         table("event")
     with pytest.raises(ConfigError, match="There is no table"):
         check("orders", EVENTS)
+
+
+def test_a_check_warns_of_nothing_whatever_else_is_installed():
+    code = "from funnel_lib import schema; schema.check('users', schema.empty('users'))"
+    ran = subprocess.run([sys.executable, "-W", "always::FutureWarning", "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -19,11 +19,39 @@ import yaml
 
 from funnel_lib.collection.keys import CLICKS
 from funnel_lib.errors import ConfigError, choices
+from funnel_lib.notation import Language
 from funnel_lib.settings import ChannelRule
 
 UNCLASSIFIED = "unclassified"
 TRAITS = ("source", "medium", "campaign", "referrer", "landing", *CLICKS)
 """What the rules look at, as columns: texts, any of which may be missing; `referrer` and `landing` are addresses."""
+TITLES: dict[str, dict[Language, str]] = {
+    "affiliates": {"en": "Affiliates", "zh": "联盟推广"},
+    "assistants": {"en": "AI assistants", "zh": "AI助手"},
+    "direct": {"en": "Direct", "zh": "直接访问"},
+    "display": {"en": "Display", "zh": "展示广告"},
+    "email": {"en": "E-mail", "zh": "邮件"},
+    "influencers": {"en": "Influencers", "zh": "达人"},
+    "livestream": {"en": "Livestream", "zh": "直播"},
+    "offline": {"en": "Offline", "zh": "线下"},
+    "organic_search": {"en": "Organic search", "zh": "自然搜索"},
+    "organic_shopping": {"en": "Organic shopping", "zh": "自然购物"},
+    "organic_social": {"en": "Organic social", "zh": "自然社媒"},
+    "organic_video": {"en": "Organic video", "zh": "自然视频"},
+    "paid_other": {"en": "Other paid", "zh": "其他付费"},
+    "paid_search": {"en": "Paid search", "zh": "付费搜索"},
+    "paid_shopping": {"en": "Paid shopping", "zh": "付费购物"},
+    "paid_social": {"en": "Paid social", "zh": "付费社媒"},
+    "paid_video": {"en": "Paid video", "zh": "付费视频"},
+    "partner": {"en": "Partners", "zh": "合作伙伴"},
+    "phone": {"en": "Telephone", "zh": "电话"},
+    "push": {"en": "Push messages", "zh": "推送"},
+    "referral": {"en": "Referral", "zh": "外部推荐"},
+    "referral_program": {"en": "Referral programme", "zh": "老带新"},
+    "sms": {"en": "Text messages", "zh": "短信"},
+    UNCLASSIFIED: {"en": "Unclassified", "zh": "未归类"},
+}
+"""What readers call the channels of the package's rules; a workbook's own titles come first."""
 _FILE = Path(__file__).with_name("channels.yml")
 _TEXTS = ("medium", "source", "campaign", "referrer")
 

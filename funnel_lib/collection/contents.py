@@ -23,7 +23,8 @@ GROUP BY ALL ORDER BY rows DESC, currency
 _ALIKE = """
 SELECT source, earlier, record_id FROM (
     SELECT {source} AS source, record_id, lag(record_id) OVER same AS earlier, created - lag(created) OVER same AS gap
-    FROM deals WHERE user_id IS NOT NULL WINDOW same AS (PARTITION BY {same} ORDER BY created, record_id)
+    FROM deals WHERE user_id IN (SELECT user_id FROM deals GROUP BY ALL HAVING count(*) > 1)
+    WINDOW same AS (PARTITION BY {same} ORDER BY created, record_id)
 ) WHERE gap <= INTERVAL 1 DAY AND earlier <> record_id ORDER BY ALL
 """
 _SAME = (SOURCE, USER_ID, "account", "name_of_deal", AMOUNT, CURRENCY)
@@ -89,7 +90,9 @@ def _priced(connection: duckdb.DuckDBPyConnection, name: TableName, amount: str)
     if amount not in columns:
         return ""
     currency = CURRENCY if CURRENCY in columns else "NULL::VARCHAR"
-    refund = f"coalesce(regexp_matches(event, '{_REFUND}', 'i'), false)" if name == "events" else "false"
+    refund = "false"
+    if name == "events":  # looked at only where it matters: most amounts are not below zero
+        refund = f"CASE WHEN {amount} < 0 THEN coalesce(regexp_matches(event, '{_REFUND}', 'i'), false) ELSE false END"
     return (
         f"SELECT {currency} AS currency, {amount} AS amount, {refund} AS refund FROM {name} "  # noqa: S608
         f"WHERE {amount} IS NOT NULL"

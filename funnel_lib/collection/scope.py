@@ -12,13 +12,14 @@ import pandas as pd
 
 from funnel_lib import config
 from funnel_lib.collection import quality
+from funnel_lib.collection.channels import TITLES as CHANNEL_TITLES
 from funnel_lib.collection.store import Store
 from funnel_lib.config import Workbook
 from funnel_lib.definition import Funnel
 from funnel_lib.errors import ConfigError, DataError, choices
 from funnel_lib.notation import Language, text
 from funnel_lib.periods import Period
-from funnel_lib.schema import USER_ID
+from funnel_lib.schema import CHANNEL, USER_ID
 
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _COMMON: dict[str, dict[Language, str]] = {
@@ -149,7 +150,22 @@ class Scope:
         found = self.workbook.segments.get(split or "")
         named = found.groups.get(group) if found is not None else None
         title = (named.title if named is not None else None) or (found.titles.get(group) if found is not None else None)
+        if title is None and found is not None and found.by == CHANNEL:
+            title = CHANNEL_TITLES.get(group)
         return text(title or _COMMON.get(group), self.language, group)
+
+    def group_titles(self, split: str) -> dict[str, str]:
+        """Return what readers call the groups of `split` whose names are known; see `group_title`."""
+        found = self.workbook.segments[split]
+        usual = CHANNEL_TITLES if found.by == CHANNEL else ()
+        return {name: self.group_title(split, name) for name in (*usual, *found.groups, *found.titles, *_COMMON)}
+
+    def channel_titles(self) -> dict[str, str]:
+        """Return what readers call channels: as the split by channel names them, else by their usual names."""
+        split = next((name for name, one in self.workbook.segments.items() if one.by == CHANNEL), None)
+        if split is not None:
+            return {name: title for name, title in self.group_titles(split).items() if name not in _COMMON}
+        return {name: text(title, self.language, name) for name, title in CHANNEL_TITLES.items()}
 
     def _check_segment(self) -> None:
         if self.segment == "all":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from funnel_lib.definition import Funnel
 from funnel_lib.errors import ConfigError, choices
 from funnel_lib.periods import Period
 
+_Made = TypeVar("_Made")
 UNKNOWN, OTHER, ALL = "unknown", "other", "all"
 OWN = (
     "unit", "session", "entry", "depth", "mature_depth", "first_depth", "first_entry", "last_entry", "matured",
@@ -94,8 +95,7 @@ class Journeys:
         ------
         ConfigError : there is no such column.
         """
-        names, codes = self.groups(by, top=top)
-        reached, _ = tally_steps(self.funnel, self.frame, codes, len(names), mature_only=mature_only)
+        names, reached, _, _ = self._tallied(by, mature_only, top)
         return self._by_step(names, units=reached)
 
     def passages(
@@ -110,16 +110,27 @@ class Journeys:
         step, `entered` how many units the group has. In a funnel without optional steps that all enter at the first
         step, `passed` is `units`.
         """
-        names, codes = self.groups(by, top=top)
-        reached, passed = tally_steps(self.funnel, self.frame, codes, len(names), mature_only=mature_only)
-        depth = self.frame["mature_depth" if mature_only else "depth"].to_numpy()
-        entered = np.bincount(codes[depth > 0], minlength=len(names))
+        names, reached, passed, entered = self._tallied(by, mature_only, top)
         before = previous_steps(self.funnel)
         came = np.where(before > 0, reached[:, before - 1], 0)
         return self._by_step(
             names, units=reached, previous=np.tile(before, (len(names), 1)), came=came, passed=passed,
             entered=np.repeat(entered[:, None], len(before), axis=1),
         )  # fmt: skip
+
+    def _tallied(
+        self, by: str | Sequence[str] | None, mature_only: bool, top: int | None
+    ) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the groups, their units at each step, those that went on to it, and the units of each group."""
+
+        def made() -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+            names, codes = self.groups(by, top=top)
+            reached, passed = tally_steps(self.funnel, self.frame, codes, len(names), mature_only=mature_only)
+            depth = self.frame["mature_depth" if mature_only else "depth"].to_numpy()
+            entered = reached[:, 0] if self.funnel.simple else np.bincount(codes[depth > 0], minlength=len(names))
+            return names, reached, passed, entered
+
+        return self.once(("tally", by if by is None or isinstance(by, str) else tuple(by), mature_only, top), made)
 
     def _by_step(self, names: Sequence[str], **columns: npt.NDArray[Any]) -> pd.DataFrame:
         size = len(self.funnel.steps)
@@ -146,12 +157,13 @@ class Journeys:
             return [ALL], np.zeros(len(self.frame), dtype=np.int64)
         for name in asked:
             self._check(name)
-        names, codes = self._named(asked[0])
+        names, found = self._named(asked[0])
+        codes: npt.NDArray[np.integer[Any]] = found
         for name in asked[1:]:
             more, others = self._named(name)
-            pairs, codes = np.unique(codes * len(more) + others, return_inverse=True)
+            pairs, codes = np.unique(codes.astype(np.int64) * len(more) + others, return_inverse=True)
             names = [f"{names[pair // len(more)]}{BETWEEN}{more[pair % len(more)]}" for pair in pairs]
-        return ranked_groups(names, np.asarray(codes, dtype=np.int64), top)
+        return ranked_groups(names, codes, top)
 
     def _check(self, by: str) -> None:
         if by not in self.frame:
@@ -162,20 +174,35 @@ class Journeys:
                 do="Ask for the column when making the journeys, or define the segment in the workbook.",
             )  # fmt: skip
 
-    def _named(self, by: str) -> tuple[list[str], npt.NDArray[np.int64]]:
+    def _named(self, by: str) -> tuple[list[str], npt.NDArray[np.unsignedinteger[Any]]]:
         """Return the texts of a column's values and each unit's place among them."""
-        if by not in self._divided:
-            codes, values = pd.factorize(self.frame[by])
+
+        def made() -> tuple[list[str], npt.NDArray[np.unsignedinteger[Any]]]:
+            codes, values = _factorized(self.frame[by])
             texts = [str(value) for value in values]
             names = sorted({*texts, UNKNOWN} if (codes < 0).any() else set(texts))
             place = {name: index for index, name in enumerate(names)}
-            places = np.array([*(place[text] for text in texts), place.get(UNKNOWN, 0)], dtype=np.int64)
-            self._divided[by] = names, places[codes]
-        return self._divided[by]
+            smallest = np.min_scalar_type(len(names))  # they are kept
+            places = np.array([*(place[text] for text in texts), place.get(UNKNOWN, 0)], dtype=smallest)
+            return names, places[codes]
+
+        return self.once(("groups", by), made)
+
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """Return what `make` gives, made once for each key: every table of a report needs the same few.
+
+        Parameters
+        ----------
+        key : all that it depends on beside the journeys themselves.
+        make : what it gives must not be changed by anybody.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        made: _Made = self._made[key]
+        return made
 
     @cached_property
-    def _divided(self) -> dict[str, tuple[list[str], npt.NDArray[np.int64]]]:
-        """The groups by column that were asked for: every table of a report divides by the same few."""
+    def _made(self) -> dict[Hashable, Any]:
         return {}
 
     @property
@@ -187,7 +214,8 @@ class Journeys:
 
     def moments(self, column: str) -> npt.NDArray[np.int64]:
         """Return a column of times as microseconds since 1970, UTC; a missing one is the smallest integer."""
-        return np.asarray(pd.DatetimeIndex(self.frame[column]).as_unit("us").asi8)
+        times = pd.DatetimeIndex(self.frame[column])
+        return np.asarray((times if times.unit == "us" else times.as_unit("us")).asi8)
 
     def select(self, mask: npt.NDArray[np.bool_] | pd.Series[bool]) -> Journeys:
         """Return the journeys of the units for which `mask` is true."""
@@ -360,7 +388,8 @@ def tally_steps(
     size, mature = len(funnel.steps), "mature_" if mature_only else ""
     if funnel.simple:
         depth = np.asarray(frame[f"{mature}depth"])
-        exactly = np.bincount(codes * (size + 1) + depth, minlength=groups * (size + 1))
+        cells = codes * (size + 1) + depth if groups > 1 else depth
+        exactly = np.bincount(cells, minlength=groups * (size + 1))
         reached = exactly.reshape(groups, size + 1)[:, :0:-1].cumsum(axis=1)[:, ::-1]
         return reached, reached
     reached, passed = (
@@ -370,8 +399,20 @@ def tally_steps(
     return reached, np.column_stack([reached[:, 0], passed[:, 1:]])
 
 
+def _factorized(column: pd.Series[Any]) -> tuple[npt.NDArray[np.integer[Any]], Sequence[Any]]:
+    """Return each value's place among those that occur, -1 where it is missing, and these: `pd.factorize`, sooner."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        codes, values = pd.factorize(column)
+        return codes, list(values)
+    places = column.cat.codes.to_numpy()
+    found = np.flatnonzero(np.bincount(places[places >= 0], minlength=len(column.cat.categories)))
+    rank = np.full(len(column.cat.categories) + 1, -1, dtype=places.dtype)
+    rank[found] = np.arange(len(found))
+    return rank[places], list(column.cat.categories[found])
+
+
 def ranked_groups(
-    names: Sequence[str], codes: npt.NDArray[np.int64], top: int | None
+    names: Sequence[str], codes: npt.NDArray[np.integer[Any]], top: int | None
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Return the groups from the largest to the smallest (those beyond `top` as one, the last), and the new codes."""
     sizes = np.bincount(codes, minlength=len(names))

@@ -39,7 +39,7 @@ class Conclusion:
     """What stays the same under every variant, and where it does not.
 
     `bottleneck` : the step with the lowest share of those before it, in the base; None where no step has enough
-    units. `bottleneck_moves` : variant -> its bottleneck, where that is another one.
+    units, or none of them loses any. `bottleneck_moves` : variant -> its bottleneck, where that is another one.
     `ranking` : groups with enough units by the rate of the last step, best first, in the base; None without `by`.
     `ranking_turns` : variant -> pairs of groups (the better one in the base first) that stand the other way round
     although they are clearly apart in one of the two (Newcombe interval without 0).
@@ -302,7 +302,7 @@ def _by_group(variant: Variant, seen: _Seen, rules: Rules) -> pd.DataFrame:
 
 def _conclude(frame: pd.DataFrame, groups: pd.DataFrame | None, funnel: Funnel, rules: Rules) -> Conclusion:
     required = [step.name for step in funnel.steps[1:] if not step.optional]
-    judged = frame[frame["name"].isin(required)].dropna(subset="of_previous")
+    judged = frame[frame["name"].isin(required) & (frame["of_previous"] < 1)]
     lowest = judged.loc[judged.groupby("variant", sort=False)["of_previous"].idxmin()]
     narrow = dict(zip(lowest["variant"], lowest["name"], strict=True))
     bottleneck = narrow.get(BASE)

@@ -57,7 +57,7 @@ def variants(base: Variant, varied: Variations) -> tuple[list[Variant], dict[str
         name = f"{changed} {value}"
         try:
             funnel = _preset(base.funnel, change) if changed == "preset" else replace(base.funnel, **change)
-        except ValidationError as error:
+        except ConfigError as error:
             refused[name] = _why(error, changed, value)
             continue
         if funnel.fingerprint not in known:
@@ -66,16 +66,16 @@ def variants(base: Variant, varied: Variations) -> tuple[list[Variant], dict[str
     return made, refused
 
 
-def _why(error: ValidationError, changed: Changed, value: str) -> str:
+def _why(error: ConfigError, changed: Changed, value: str) -> str:
     """Return why a definition has no meaning.
 
     Raises
     ------
     ConfigError : it is not the combination that is refused, but the value itself.
     """
-    fault = error.errors()[0]
-    if fault["type"] == "funnel":
-        return str(fault["msg"])
+    cause = error.__cause__
+    if isinstance(cause, ValidationError) and cause.errors()[0]["type"] == "funnel":
+        return str(cause.errors()[0]["msg"])
     allowed = {"order": _ORDERS, "preset": tuple(PRESETS)}.get(changed, ("a name",))
     raise ConfigError(
         "This cannot be varied.", where=changed, found=value, allowed=choices(allowed, value), do="Correct the name."

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules, Split
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.rates import adjust, newcombe, rates
 from funnel_lib.optimisation.experiments import NAN, Arm, read_arm, significance
-from funnel_lib.segmentation.rules import assign
+from funnel_lib.segmentation.rules import assign, places
 
 OTHERS = "(others)"
 
@@ -79,24 +82,38 @@ def find(
     gaps = _judged(steps, ["step", "name"], rules)
     short = gaps[gaps["clear"] & (gaps["relative"] < 0)].sort_values("relative")
     bottleneck = None if short.empty else str(short["name"].iloc[0])
-    answers, silent = _answers(surveys, question, journeys.frame["unit"], who == group, rules)
+    told, silent = answers(surveys, question, journeys.frame["unit"], (who == group).to_numpy(), rules=rules)
     both = rates(sides, "who", rules=rules, mature_only=True)
-    return Finding(both, gaps, bottleneck, answers, silent, until)
+    return Finding(both, gaps, bottleneck, told, silent, until)
 
 
-def _answers(
-    surveys: pd.DataFrame, question: str | None, units: pd.Series[str], inside: pd.Series[bool], rules: Rules
+def answers(
+    surveys: pd.DataFrame, question: str | None, units: pd.Series[Any], inside: npt.NDArray[np.bool_], *, rules: Rules
 ) -> tuple[pd.DataFrame, int]:
-    """Return the answers' shares in and outside the group, by each person's last, and the rows left out."""
+    """Return what a group answers beside all others, by each person's last answer, and how many rows are left out.
+
+    Parameters
+    ----------
+    surveys : the canonical surveys. `question` : whose answers are compared; None for none.
+    units, inside : the people, and which of them belong to the group; one of whom any row does, does.
+
+    Returns
+    -------
+    A frame as `Finding.answers`, and the rows without an answer, repeated, or from people who are not among the units.
+    """
     asked = surveys[surveys["question"] == question].sort_values("ts", kind="stable")
     score = asked["score"].map(lambda value: f"{value:g}", na_action="ignore")
     told = asked.assign(answer=asked["comment"].where(asked["comment"].notna(), score))
-    told = told[told["answer"].notna() & told["user_id"].isin(units)].drop_duplicates("user_id", keep="last")
+    told = told[told["answer"].notna() & told["user_id"].notna()].drop_duplicates("user_id", keep="last")
+    place = places(units, told["user_id"])  # few answer: they are what is searched, not all who are asked about
+    known, member = np.zeros(len(told), dtype=bool), np.zeros(len(told), dtype=bool)
+    known[place[place >= 0]] = True
+    member[place[(place >= 0) & inside]] = True
+    told, member = told[known], member[known]
     told = told.assign(answer=assign(told, Split(by="answer")))
-    member = told["user_id"].map(pd.Series(inside.to_numpy(), index=units.to_numpy())).astype(bool)
     pairs = []
     for answer in told["answer"].unique():
-        said = told["answer"] == answer
+        said = (told["answer"] == answer).to_numpy()
         counts = [(int((said & side).sum()), int(side.sum())) for side in (member, ~member)]
         pairs.append({"answer": answer, **_pair(counts[0], counts[1], rules)})
     table = _judged(pairs, ["answer"], rules)

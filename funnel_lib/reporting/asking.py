@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from funnel_lib import periods
 from funnel_lib.conditions import columns, plain
 from funnel_lib.conversion.keeping import eventfiles
-from funnel_lib.definition import Funnel
+from funnel_lib.definition import FIELDS, Funnel
 from funnel_lib.errors import ConfigError, choices
 from funnel_lib.faults import faults
 from funnel_lib.periods import Period
@@ -309,7 +309,7 @@ def _day(text: str | None, option: str, otherwise: date) -> date:
 
 def _refused(error: ValidationError, given: Mapping[str, Any]) -> ConfigError:
     """Say which option holds what cannot be."""
-    path, (found, what, allowed) = next(iter(faults(error, given).items()))
+    path, (found, what, allowed) = next(iter(faults(error, given, FIELDS).items()))
     parts = path.split(".")
     key = {"steps": parts[2:3], "exclusions": ["exclude"], "hold_constant": ["hold"]}.get(parts[0], parts[:1])
     what = "there is no such choice" if what.startswith("input should be") else what

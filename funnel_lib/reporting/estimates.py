@@ -195,6 +195,7 @@ class Days(Estimate):
     low: float | None = None
     high: float | None = None
     _: KW_ONLY
+    signed: bool = False
     digits: int | None = None
     level: float = 0.95
     say_level: bool = False
@@ -212,15 +213,17 @@ class Days(Estimate):
         """Return the number of the unit that fits the value."""
         times, unit = self._unit()
         exact = math.isclose(self.value * times, round(self.value * times), abs_tol=1e-6)
-        whole = unit in ("minutes", "seconds") or (exact and self.ends() is None)
-        return decimal(number * times, language, (0 if whole else 1) if self.digits is None else self.digits)
+        ends = self.ends()
+        whole = unit in ("minutes", "seconds") or (exact and (ends is None or ends[0] == ends[1]))
+        digits = (0 if whole else 1) if self.digits is None else self.digits
+        return decimal(number * times, language, digits, signed=self.signed)
 
     def short(self, language: Language) -> str:
         """Return the length with its unit."""
         if missing(self.value):
             return NOTHING
         number, unit = self.write(self.value, language), self._unit()[1]
-        return number + WORDS[language][unit.removesuffix("s") if number == "1" else unit]
+        return number + WORDS[language][unit.removesuffix("s") if number.lstrip("+−") == "1" else unit]
 
 
 @dataclass(frozen=True)

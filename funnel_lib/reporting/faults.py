@@ -67,6 +67,7 @@ OF_PLANS: tuple[tuple[str, str], ...] = (
     (_("The workbook file is not readable YAML."), CORRECT),
     (_("There is no such workbook file."), CORRECT),
     (_("Reports need a workbook that was read from a file."), CORRECT),
+    (_("The {report} report tells who goes on from one step to the next, and there is only one."), CORRECT),
     (_("There is no such list of words."), CORRECT),
     (_("There is no such check of quality."), CORRECT),
 )
@@ -91,6 +92,7 @@ OF_DATA: tuple[tuple[str, str], ...] = (
     (_("A column is missing."), COLLECT),
     (_("The events have no column '{column}'."), COLLECT),
     (_("The events cannot be read."), COLLECT),
+    (_("What the events are about cannot be read."), COLLECT),
     (_("Events of this kind cannot be read."), COLLECT),
     (_("The events' times are not times."), COLLECT),
     (_("A column of the events holds values of several kinds."), COLLECT),

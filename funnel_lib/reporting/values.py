@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from babel.numbers import format_decimal, get_currency_name, get_currency_symbol
@@ -18,6 +19,8 @@ from funnel_lib.notation import Language
 Form = Literal["full", "value", "ci", "range", "span"]
 Number = float | int | None
 NOTHING = "–"
+_LARGE = 1e15
+"""From here on a float holds no digits after the point."""
 
 # British English: 24 May; a, b and c.
 LOCALES: Mapping[Language, str] = {"en": "en_GB", "zh": "zh_Hans_CN"}
@@ -114,9 +117,9 @@ class Estimate(Value):
         return self.low, self.high
 
     def range(self, language: Language, *, span: bool = False) -> str:
-        """Return the interval without brackets, empty if there is none; `span` is the form for cells."""
+        """Return the interval without brackets, empty if there is none or it has no width; `span` is for cells."""
         ends = self.ends()
-        if ends is None:
+        if ends is None or math.isclose(*ends, rel_tol=1e-9):
             return ""
         join = "mixed" if ends[0] < 0 else "span" if span else "to"
         low, high = (self.write(end, language) for end in ends)
@@ -147,10 +150,16 @@ def missing(number: float | None) -> bool:
 def decimal(number: float, language: Language, digits: int, *, signed: bool = False) -> str:
     """Write a number with grouping, a real minus, and a plus where it is signed and not zero."""
     pattern = "#,##0" + ("." + "0" * digits if digits else "")
-    text = format_decimal(abs(number), format=pattern, locale=LOCALES[language])
+    text = format_decimal(abs(rounded(number, digits)), format=pattern, locale=LOCALES[language])
     if number < 0 and (signed or any(digit in text for digit in "123456789")):
         return "−" + text
     return "+" + text if signed and number > 0 else text
+
+
+def rounded(number: float, digits: int) -> Decimal:
+    """Round half away from zero; what differs in the last bit only, such as 31.25 and 31.2500000000001, is one."""
+    exact = Decimal(repr(round(float(number), 9)))
+    return exact if abs(number) >= _LARGE else exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 
 def percent(fraction: float, language: Language, digits: int) -> str:
@@ -160,7 +169,7 @@ def percent(fraction: float, language: Language, digits: int) -> str:
 
 def percent_digits(fraction: float, digits: int) -> int:
     """Return as many digits as keep a fraction that is neither 0 nor 1 from being written as 0% or 100%."""
-    while digits < 4 and 0 < fraction < 1 and round(fraction * 100, digits) in (0, 100):
+    while digits < 4 and 0 < fraction < 1 and rounded(fraction * 100, digits) in (0, 100):
         digits += 1
     return digits
 

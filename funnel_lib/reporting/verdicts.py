@@ -87,7 +87,7 @@ def _spread(say: Say, found: Sensitivity) -> list[Sentence]:
 def _bottleneck(say: Say, found: Sensitivity) -> Sentence:
     kept, funnel = found.conclusion, found.variants[0].funnel
     if kept.bottleneck is None:
-        return say("Too few people to say which step loses the most.")
+        return say("No step can be said to lose the most.")
     step = Name(title(funnel, kept.bottleneck, say.language))
     if kept.same_bottleneck:
         return say("{step} is where the largest share is lost, under every definition.", step=step)

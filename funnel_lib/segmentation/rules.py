@@ -107,7 +107,7 @@ def attach(units: pd.DataFrame, scope_users: pd.DataFrame, workbook: Workbook, e
             allowed="any other name", do="Rename the split.",
         )  # fmt: skip
     more = scope_users[[name for name in scope_users if name != USER_ID and name not in units]]
-    more = more.set_axis(range(len(more))).reindex(_places(units[UNIT], scope_users[USER_ID]))
+    more = more.set_axis(range(len(more))).reindex(places(units[UNIT], scope_users[USER_ID]))
     known = pd.concat([units, more.set_axis(units.index)], axis=1)
     mapped = {name for source in workbook.sources.values() for name in (*source.columns, *source.constants)}
     known = known.assign(**dict.fromkeys(_asked(workbook) & mapped - {*known.columns}, None))
@@ -115,15 +115,15 @@ def attach(units: pd.DataFrame, scope_users: pd.DataFrame, workbook: Workbook, e
     return known.assign(**groups)
 
 
-def _places(units: pd.Series[Any], users: pd.Series[Any]) -> npt.NDArray[np.int64]:
-    """Return the row of each unit among the users, -1 where there is none."""
+def places(units: pd.Series[Any], users: pd.Series[Any]) -> npt.NDArray[np.int64]:
+    """Return the (first) row of each unit among the users, -1 where there is none."""
     wanted, held = (pa.array(part.astype("str"), type=pa.large_string()) for part in (units, users))
     if len(wanted) * 2 > len(held) or len(pc.unique(wanted)) < len(wanted):
         return _looked_up(wanted, held)
     found = _looked_up(held, wanted)  # few units among many users: the smaller list is put into the hash table
-    places, there = np.full(len(wanted), -1), np.flatnonzero(found >= 0)[::-1]
-    places[found[there]] = there
-    return places
+    rows, there = np.full(len(wanted), -1), np.flatnonzero(found >= 0)[::-1]
+    rows[found[there]] = there
+    return rows
 
 
 def _looked_up(wanted: pa.Array, held: pa.Array) -> npt.NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.intervals import QUICK, SLOW, simulated
+from benchmarks.intervals import ORDERS, QUICK, SLOW, simulated
 
 
 @pytest.mark.parametrize("kind", QUICK)
@@ -19,8 +19,8 @@ def test_the_same_draws_in_every_run():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", SLOW)
-def test_intervals_of_bootstraps_hold_the_truth(kind):
+@pytest.mark.parametrize("kind", {**ORDERS, **SLOW})
+def test_intervals_of_orders_and_bootstraps_hold_the_truth(kind):
     """Fewer than 80 % of 60 would be five standard errors below 95 %."""
     found = simulated(kind, 60)
     assert (found["covered"] >= 0.8).all(), found.to_string()

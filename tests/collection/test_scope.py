@@ -171,6 +171,10 @@ def test_titles_are_those_of_the_language(workbook: Workbook):
     scope = Scope.open(workbook, language="zh")
     assert [scope.step_title(name) for name in ("visit", "buy", "nothing")] == ["访问", "buy", "nothing"]
     assert [scope.split_title(name) for name in ("channel", "city", "nothing")] == ["渠道", "city", "nothing"]
+    # Channels that the workbook does not name have their usual names, in no other split.
+    assert [scope.group_title("channel", name) for name in ("paid_social", "mine")] == ["付费社媒", "mine"]
+    assert scope.group_title("city", "paid_social") == "paid_social"
+    assert scope.channel_titles()["livestream"] == scope.group_titles("channel")["livestream"] == "直播"
     groups = [
         ("city", "Bonn"),
         ("city", "Köln"),

@@ -87,6 +87,8 @@ def test_the_active_took_a_step_in_the_period_whenever_they_entered(shop):
     scope = shop(tables={"events": log, "users": USERS})
     assert cohort(scope).counts()["units"].tolist() == [2, 1]  # u and v came, u bought
     assert active(scope).counts()["units"].tolist() == [2, 2]  # u and v visited, u and w bought
+    students = shop(tables={"events": log, "users": USERS}, segment="audience=student")
+    assert active(students).counts()["units"].tolist() == [1, 1]  # u
 
 
 def test_a_segment_holds_its_units_only(shop):
@@ -178,6 +180,9 @@ def test_a_snapshot_of_users_has_their_attributes(shop):
     assert found.frame.set_index("unit")["audience"].to_dict() == {"u": "student", "v": "other", "w": "unknown"}
     assert found.counts("audience")["units"].tolist() == [1, 0, 1, 1, 1, 0]
     assert not found.window_closed
+    lean = cohort(shop(book, {"users": USERS.assign(won=["yes", "no", "no"])}, period="all"), attributes=False)
+    assert "job" not in lean.frame
+    assert lean.counts("audience").equals(found.counts("audience"))
 
 
 def test_without_attributes_the_splits_are_the_same_also_when_they_come_from_what_was_kept(shop):
@@ -188,3 +193,19 @@ def test_without_attributes_the_splits_are_the_same_also_when_they_come_from_wha
         for split in scope.workbook.segments:
             assert found[split].tolist() == whole[split].tolist()
         assert {*found} <= {*whole}
+
+
+def test_without_units_counts_and_times_are_the_same_also_when_they_come_from_what_was_kept(shop):
+    scope = shop()
+    whole = cohort(scope)
+    for _ in range(2):
+        found = cohort(scope, attributes=False, units=False)
+        assert {*whole.frame} - {*found.frame} == {"unit", "last_entry", "matured", "job"}
+        assert found.counts("channel").equals(whole.counts("channel"))
+        assert found.moments("t_2").tolist() == whole.moments("t_2").tolist()
+        assert isinstance(found.frame["plan"].dtype, pd.CategoricalDtype)
+
+
+def test_a_segment_of_nobody_is_named_also_without_units(shop):
+    with pytest.raises(DataError, match=r"channel=ads \(1\), channel=unknown \(1\)"):
+        cohort(shop(segment="channel=other"), attributes=False, units=False)

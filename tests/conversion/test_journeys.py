@@ -411,3 +411,26 @@ def test_real_shop_log_against_a_naive_loop(real_data):
     assert expected[0] == 3611  # users with a catalog event
     unbounded = journeys(events, Funnel(steps=[Step("paid", event="payment_done")]))
     assert counted(unbounded) == [653]
+
+
+def test_categories_are_groups_like_texts_and_those_of_nobody_are_not():
+    found = journeys(LOG, ABC)
+    texts = pd.Series(["mail", "ads", None], dtype="str")  # u, v, x
+    kinds = pd.Categorical(texts, categories=["post", "mail", "ads"])
+    both = Journeys(found.funnel, found.frame.assign(text=texts, kind=kinds), None, found.as_of)
+    for by in ("text", "kind"):
+        names, codes = both.groups(by)
+        assert names == ["ads", "mail", "unknown"]
+        assert codes.tolist() == [1, 0, 2]
+    assert both.counts("kind").equals(both.counts("text"))
+
+
+def test_what_follows_from_journeys_is_made_once_and_anew_for_others():
+    found, calls = journeys(LOG, ABC), []
+    for _ in range(2):
+        assert found.once("key", lambda: calls.append(1) or len(found.frame)) == 3
+        assert found.once("other", lambda: 7) == 7
+    assert calls == [1]
+    chosen = found.select(found.frame["unit"] == "u")
+    assert chosen.counts()["units"].tolist() == [1, 1, 1]
+    assert found.counts()["units"].tolist() == [3, 2, 1]

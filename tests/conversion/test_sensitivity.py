@@ -188,6 +188,13 @@ def test_the_bottleneck_that_stays_and_the_one_that_moves():
     assert calm.same_bottleneck is True
 
 
+def test_where_nobody_is_lost_no_step_loses_most():
+    # Under every definition both come through; strictly they would, too: nothing lies between.
+    found = sensitivity(log("u:A1 u:B2 u:C3 v:A1 v:B2 v:C3 z:A60"), ABC, rules=ANY_SIZE, presets=())
+    assert found.frame.query("variant == 'base' and step == 3")["converted"].tolist() == [2]
+    assert found.conclusion.bottleneck is None
+
+
 def test_groups_that_turn_round():
     # In `fast` half convert within a day, the rest never; in `slow` a tenth does, and eight tenths after ten days.
     rows = []

@@ -32,7 +32,10 @@ WRITTEN = [
     (Points(0.0031, 0.0016, 0.0046, digits=2), "+0.31 points (0.16 to 0.46)", "+0.31个百分点（0.16～0.46）"),
     (Points(0.001, -0.003, 0.015, unit="pp"), "+0.1 pp (−0.3 to +1.5)", "+0.1个百分点（−0.3至+1.5）"),
     (Points(-0.0014, -0.0024, -0.0003), "−0.14 points (−0.24 to −0.03)", "−0.14个百分点（−0.24至−0.03）"),
-    (Points(0.0, 0.0, 0.0), "0.0 points (0.0 to 0.0)", "0.0个百分点（0.0～0.0）"),
+    (Points(0.0, 0.0, 0.0), "0.0 points", "0.0个百分点"),  # an interval without width says nothing
+    (Money(8400, "EUR", 8400, 8400), "€8,400", "8,400欧元"),
+    (Rate(0.3125, 0.25, 0.4), "31.3% (25.0 to 40.0)", "31.3%（25.0%～40.0%）"),
+    (Rate(0.3125 + 1e-15, 0.25, 0.4), "31.3% (25.0 to 40.0)", "31.3%（25.0%～40.0%）"),  # computed in another order
     # 0.4 points less: the sentence says the direction, so the interval is turned round as well
     (Points(-0.004, -0.007, -0.001, signed=False), "0.4 points (0.1 to 0.7)", "0.4个百分点（0.1～0.7）"),
     (Count(12_402), "12,402", "12,402"),
@@ -57,6 +60,8 @@ WRITTEN = [
     (Days(0.2), "4.8 hours", "4.8小时"),  # 0.2 x 24
     (Days(0.004), "6 minutes", "6分钟"),  # 0.004 x 1440 = 5.76
     (Days(0), "0 days", "0天"),
+    (Days(0.38, -0.68, 1.37, signed=True), "+9.1 hours (−16.3 to +32.9)", "+9.1小时（−16.3至+32.9）"),
+    (Days(1, signed=True), "+1 day", "+1天"),
     (Days(1 / 24), "1 hour", "1小时"),
     (Days(0.5, 0.25, 0.75), "12.0 hours (6.0 to 18.0)", "12.0小时（6.0～18.0）"),
     (Days(76 / 86_400), "76 seconds", "76秒"),  # whole minutes would say 1
@@ -116,7 +121,7 @@ def test_a_share_is_only_written_as_none_or_all_if_it_is(fraction: float) -> Non
     text = Share(fraction).format("en")
     if 1e-6 < fraction < 1 - 1e-6:  # four digits are the most that is written
         assert float(text.removesuffix("%")) not in (0.0, 100.0)
-    assert abs(float(text.removesuffix("%")) / 100 - fraction) <= 0.005
+    assert abs(float(text.removesuffix("%")) / 100 - fraction) <= 0.005 + 1e-12
 
 
 @given(st.floats(min_value=-1e12, max_value=1e12))

@@ -53,6 +53,9 @@ def raised(places: Sequence[str]) -> Iterator[tuple[str, str]]:
             for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in OURS:
                     yield from ((place, text) for text in texts(call.args[0]))
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "refusal":
+                    heads = [one.value for one in call.keywords if one.arg == "what"]
+                    yield from ((place, f"{text}: x.") for head in heads for text in texts(head))
 
 
 def texts(message: ast.expr) -> Iterator[str]:
@@ -106,7 +109,7 @@ def test_an_error_keeps_its_parts_and_gets_words() -> None:
     ("reason", "said"),
     [
         ("The step 'pay' matches no event of the whole data.", "环节“pay”"),
-        ("A cell of the notebook ran longer than 600 seconds.", "600 秒"),
+        ("A cell of the notebook ran longer than 600 seconds.", "600秒"),
         ("OSError: [Errno 28] No space left on device: 'a.html'", "磁盘空间已满"),
         ("OSError: [Errno 5] Input/output error", "无法读写文件"),
         ("KeyError: 'x'", "程序错误（KeyError）"),

@@ -108,7 +108,7 @@ def test_too_few_people_and_definitions_without_meaning():
     funnel = Funnel(steps=[STEPS[0], Step("B", event="B", within="1d"), STEPS[2]], window="7d")
     found = sensitivity(log("u:A1 u:B2 z:A30"), funnel, windows=(), presets=())
     assert said(found, "en") == [
-        "Too few people to say which step loses the most.",
+        "No step can be said to lose the most.",
         "1 definition has no meaning for this funnel and was left out.",
     ]
     assert said(found, "zh")[-1] == "另有1种口径不适用于该漏斗，未计算。"

@@ -23,7 +23,7 @@ from funnel_lib.errors import ConfigError, choices
 OPEN = "open"
 AGE_DAYS: dict[Every, int] = {"day": 1, "week": 7, "month": 30}
 _MOST: dict[Every, int] = {"day": 31, "week": 26, "month": 24}
-_COHORTS, _PLAIN = 3, 0.1
+_COHORTS, _LIKELY, _CLOSE = 3, 0.3, 1e-9
 _LADDER = ("entered", "observed", "converted", "earlier", "seen")
 _TRIANGLE = [
     "cohort", "age", "entered", "observed", "converted", "earlier", "seen", "rate", "low", "high", "level", "closes",
@@ -67,14 +67,15 @@ def triangle(
         raise ConfigError(
             "There is no such stretch of time.", where="every", found=every, allowed=choices(list(AGE_DAYS), every)
         )
-    found = spells(journeys, None)
+    found = spells(journeys, None, keep=False)
     if len(found.length) == 0 or found.untimed.any():
         row = {"entered": len(journeys.frame), "level": rules.level, "finished": False, "reason": NO_TIMES}
         return pd.DataFrame([row], columns=_TRIANGLE).astype({"cohort": "datetime64[us]", "reason": "str"})
     length = AGE_DAYS[every] * found.ticks_per_day
     last = _greatest(found, length, _MOST[every]) if ages is None else ages
-    starts, bounds = stretches(found.known - found.followed, found.clock, every, zone or zone_of(journeys))
-    cells = _cells(found, bounds, length, last)
+    begun = found.known - found.followed
+    starts, bounds = stretches(begun, found.clock, every, zone or zone_of(journeys))
+    cells = _cells(found, stretch_of(begun, bounds, found.ticks_per_day), length, last, len(starts))
     steps = np.arange(1, last + 1) * length
     if found.horizon is not None:
         steps = np.minimum(steps, found.horizon)
@@ -123,16 +124,24 @@ def stretches(moments: Ints, clock: Clock, every: Every, zone: tzinfo) -> tuple[
     return starts[: kept - 1], bounds[:kept]
 
 
-def _cells(found: Spells, bounds: Ints, length: int, last: int) -> dict[str, Ints]:
+def stretch_of(moments: Ints, bounds: Ints, day: int) -> Ints:
+    """Return the stretch of each moment; between ends that are whole days apart it is told by its day."""
+    since = bounds - bounds[0]
+    if (since % day).any():
+        return np.asarray(np.searchsorted(bounds, moments, side="right") - 1)
+    of_day = np.repeat(np.arange(len(bounds) - 1), np.diff(since) // day)
+    return np.asarray(of_day[(moments - bounds[0]) // day])
+
+
+def _cells(found: Spells, place: Ints, length: int, last: int, cohorts: int) -> dict[str, Ints]:
     """Count each cohort's units by age; arrays of one row per cohort and one column per age."""
-    place = np.searchsorted(bounds, found.known - found.followed, side="right") - 1
     old = np.clip(found.fully // length, 0, last)
     if found.horizon is not None:
         old[found.fully >= found.horizon] = last  # nothing more can come
     age = np.maximum(-(-found.length[found.ended] // length), 1)
     inside = age <= last
     where, age, grown = place[found.ended][inside], age[inside], old[found.ended][inside]
-    size = (len(bounds) - 1, last + 1)
+    size = (cohorts, last + 1)
 
     def count(rows: Ints, columns: Ints) -> Ints:
         return np.bincount(rows * size[1] + columns, minlength=size[0] * size[1]).reshape(size)
@@ -156,8 +165,9 @@ def nowcast(triangle: pd.DataFrame, *, rules: Rules) -> pd.DataFrame:
     The chain ladder on the triangle: of the conversions by each age, the share that had come by the age before
     is the same for all cohorts; how many convert is each cohort's own. See `forecast` for the interval; where
     finished cohorts' shares by an age vary more than chance explains, it is widened by that (`dispersion`, at the
-    ages of the cohort's open units), and once more for being known from so few cohorts where the variation is
-    plain (Student's t instead of the normal quantile).
+    ages of the cohort's open units), and once more for being known from so few cohorts where chance alone would
+    not easily vary so much (Student's t instead of the normal quantile). What came in an age that has only begun
+    counts where it is more than was expected of the whole age.
 
     Parameters
     ----------
@@ -190,10 +200,9 @@ def nowcast(triangle: pd.DataFrame, *, rules: Rules) -> pd.DataFrame:
     varied, p = _varied({name: cells[:, :last] for name, cells in wide.items()}, delays, rules.level)
     rows = []
     for place, entered in enumerate(wide["entered"].max(axis=1)):
-        ladder = (observed[place], converted[place], earlier[place])
+        ladder = (observed[place], converted[place], earlier[place], seen[place])
         told = _of_cohort(int(entered), ladder, delays, varied, rules)
-        most = seen[place, -1]
-        rows.append((entered, most, *(max(value, most / entered) for value in told[:3]), told[3]))
+        rows.append((entered, seen[place, -1], *told))
     frame = pd.DataFrame(rows, columns=["entered", "seen", "expected", "low", "high", "dispersion"])
     finished = triangle[(triangle["age"] == last) & triangle["finished"]]["cohort"]
     reason = np.where(frame["expected"].notna(), "", np.where(observed[:, 0] == 0, OPEN, TOO_FEW))
@@ -218,10 +227,10 @@ def _unknown(triangle: pd.DataFrame, rules: Rules, reason: str) -> pd.DataFrame:
 
 
 def _of_cohort(
-    entered: int, ladder: tuple[Ints, Ints, Ints], delays: Delays, varied: Floats, rules: Rules
+    entered: int, ladder: tuple[Ints, Ints, Ints, Ints], delays: Delays, varied: Floats, rules: Rules
 ) -> tuple[float, float, float, float]:
     """Return the share of one cohort that is expected in the end, its limits, and its dispersion."""
-    observed, converted, earlier = ladder
+    observed, converted, earlier, seen = ladder
     known = int((converted - earlier).sum())  # conversions by an age that their unit has completed
     if known < max(1, rules.min_events):
         return math.nan, math.nan, math.nan, math.nan
@@ -230,7 +239,16 @@ def _of_cohort(
     ahead = waiting[:-1] * (1 - delays.share[:-1])  # units by what their age leaves to come
     spread = float(ahead @ varied / ahead.sum()) if ahead.any() else 1.0
     told = forecast(known, waiting, delays, rules.level, spread)
-    return told.expected / entered, told.low / entered, told.high / entered, spread
+    # What came in an age that has only begun is in none of this. Where it is more than the whole age was expected to
+    # bring, it is expected to be all of that age; but units are only half-way through it, on average.
+    rest = waiting - np.append(np.diff(seen, prepend=0) - converted + earlier, 0)
+    older = np.append(0, rest[:-1])
+    older[-1] += rest[-1]
+    expected, high = told.expected, told.high
+    least = forecast(int(seen[-1]), older, delays, rules.level, spread).expected
+    if least > expected + _CLOSE:
+        expected, high = least, forecast(int(seen[-1]), (rest + older) / 2, delays, rules.level, spread).high
+    return expected / entered, max(told.low, seen[-1]) / entered, high / entered, spread
 
 
 def _varied(wide: Mapping[str, Ints], delays: Delays, level: float) -> tuple[Floats, float]:
@@ -254,7 +272,7 @@ def _varied(wide: Mapping[str, Ints], delays: Delays, level: float) -> tuple[Flo
         if judged.sum() >= _COHORTS:
             few = judged.sum() - 1
             gaps = (converted[done, age - 1] - came * share)[judged]
-            wider = stdtrit(few, (1 + level) / 2) / ndtri((1 + level) / 2) if p < _PLAIN else 1.0
+            wider = stdtrit(few, (1 + level) / 2) / ndtri((1 + level) / 2) if p < _LIKELY else 1.0
             varied[age] = float((gaps**2 / spread[judged]).sum()) / few * wider**2
     varied[0] = varied[min(1, last - 1)]
     return np.maximum(varied, 1.0), p

@@ -29,12 +29,14 @@ class Delays:
 
     `times` are the distinct delays. `share` has one more value: place i is the share with a delay of
     `times[i - 1]` or less; the first is 0 and the last 1. `noise` belongs to `times`: `noise[i:].sum()` is the
-    variance of the logarithm of `share[i]`.
+    variance of the logarithm of `share[i]`. `settled`: conversions that were followed to the last of the times,
+    so that nothing of them can have been missed; infinity: the delays are known for certain.
     """
 
     times: Ints
     share: Floats
     noise: Floats
+    settled: float = math.inf
 
     @classmethod
     def of(cls, times: Ints, events: Ints, seen: Ints) -> Delays:
@@ -46,10 +48,11 @@ class Delays:
         whether that changes from one entry to the next.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            kept = 1 - events / seen
+            kept = np.where(events > 0, 1 - events / seen, 1.0)
             noise = events / (seen * (seen - events))
         share = np.append(np.cumprod(kept[::-1])[::-1], 1.0)
-        return cls(times, share, np.nan_to_num(noise, nan=0.0, posinf=0.0))
+        settled = float(seen[-1]) if len(times) else 0.0
+        return cls(times, share, np.nan_to_num(noise, nan=0.0, posinf=0.0), settled)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _delays(group: Group, until: int) -> tuple[tuple[int, int], Delays]:
     followed, converted = group.fully, group.ended & (group.length <= until)
     closed = followed >= until
     counted = converted & (group.length <= followed)
-    delays = observed_delays(group.length[counted], followed[counted])
+    delays = observed_delays(group.length[counted], followed[counted], until)
     return (int(closed.sum()), int((closed & converted).sum())), delays
 
 
@@ -149,22 +152,29 @@ def _in_the_end(group: Group, until: int, delays: Delays, level: float) -> tuple
     return tuple(max(value, least) / units for value in (told.expected, told.low, told.high))  # type: ignore[return-value]
 
 
-def observed_delays(delay: Ints, followed: Ints) -> Delays:
-    """Return the distribution of the delays of conversions, each with the time that its unit was followed."""
+def observed_delays(delay: Ints, followed: Ints, until: int) -> Delays:
+    """Return the distribution of the delays of conversions, each with the time that its unit was followed.
+
+    `until` is the longest delay there can be; it is one of the times, also where none was so long.
+    """
     delay, followed = np.sort(delay), np.sort(followed)
     first = np.flatnonzero(np.diff(delay, prepend=-1))
     times, events = delay[first], np.diff(first, append=len(delay))
+    if len(times) == 0 or times[-1] < until:
+        first, times, events = np.append(first, len(delay)), np.append(times, until), np.append(events, 0)
     return Delays.of(times, events, first + events - np.searchsorted(followed, times, side="left"))
 
 
-def forecast(converted: int, waiting: Ints, delays: Delays, level: float, dispersion: float = 1.0) -> Forecast:
+def forecast(converted: int, waiting: Ints | Floats, delays: Delays, level: float, dispersion: float = 1.0) -> Forecast:
     """Return how many of some units will have converted in the end, with a prediction interval.
 
     One share of the units converts, each after a delay of the distribution `delays`: the share of the
     greatest likelihood gives each open unit its chance (for units of one age: the chain ladder's
     `converted / share`). The variance adds up the open units' chance, that of the share and that of the
     delays (delta method); the limits are those of a gamma distribution of the conversions to come, rounded to
-    whole numbers.
+    whole numbers. That none of the `settled` conversions came so late as is still to come does not mean that
+    none can: the upper limit takes half of one more to have done so (Jeffreys' prior of the share still to come,
+    a gamma distribution of shape one half), and is one at least where one has a chance of more than its tail's.
 
     Parameters
     ----------
@@ -181,10 +191,13 @@ def forecast(converted: int, waiting: Ints, delays: Delays, level: float, disper
     information = converted / rate**2 + float(units @ (share / left) ** 2)
     slope = float(units @ ((1 - share) / left**2))
     weight = np.zeros(len(delays.share))
-    weight[held] = -units * share * (rate * (1 - rate) + slope / information) / left**2
-    late = float(delays.noise @ np.cumsum(weight)[:-1] ** 2)
+    weight[held] = units * (rate * (1 - rate) + slope / information) / left**2  # what a lower `share` adds
+    late = float(delays.noise @ np.cumsum(weight * delays.share)[:-1] ** 2)
     variance = dispersion * (float(units @ (chance * (1 - chance))) + slope**2 / information + late)
-    low, high = _limits(coming, variance, level)
+    unseen = 0.5 * float(weight[:-1].sum()) / max(delays.settled, 1.0)
+    low = _limit(coming, variance, (1 - level) / 2)
+    most = _limit(coming + unseen, variance + dispersion * (unseen + 2 * unseen**2), (1 + level) / 2)
+    high = max(most, float(math.exp(-coming - unseen) < (1 + level) / 2))
     return Forecast(converted + coming, converted + low, converted + min(high, float(units.sum())))
 
 
@@ -200,12 +213,10 @@ def _rate(converted: int, units: Floats, share: Floats) -> float:
     return high
 
 
-def _limits(mean: float, variance: float, level: float) -> tuple[float, float]:
-    """Return the limits of a count that is still to come."""
+def _limit(mean: float, variance: float, chance: float) -> float:
+    """Return the count that is not exceeded with so much chance."""
     from scipy.special import gammaincinv
 
     if mean <= 0:
-        return 0.0, 0.0
-    shape, scale = mean**2 / variance, variance / mean
-    low, high = (float(gammaincinv(shape, (1 + side * level) / 2)) * scale for side in (-1, 1))
-    return float(round(low)), float(round(high))
+        return 0.0
+    return float(round(float(gammaincinv(mean**2 / variance, chance)) * variance / mean))

@@ -13,9 +13,11 @@ from funnel_lib.config import Rules
 from funnel_lib.conversion.durations.cohorts import AGE_DAYS, OPEN, stretches
 from funnel_lib.conversion.durations.lifetable import Bools, Ints
 from funnel_lib.conversion.durations.spells import ALL_BUT, DAY_US, NOT_KNOWN, Clock, moment, spells
+from funnel_lib.conversion.durations.stays import Lives
 from funnel_lib.conversion.durations.survival import NOT_OBSERVED, why_not
 from funnel_lib.conversion.durations.timing import NO_TIMES
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.movement.change import Every
 from funnel_lib.conversion.rates import with_rates
 from funnel_lib.conversion.snapshots import moments
@@ -54,7 +56,7 @@ class _Acts:
 
 
 def retention(
-    events: pd.DataFrame,
+    events: pd.DataFrame | EventLog,
     *,
     every: Every = "week",
     kind: Literal["in", "from"] = "in",
@@ -71,7 +73,7 @@ def retention(
 
     Parameters
     ----------
-    events : what counts as being active: `user_id`, `ts`.
+    events : what counts as being active: `user_id`, `ts`; or a log: all of its rows.
     every : `day`, `week` (from Monday) or `month`.
     kind : active `in` that stretch, or in it or later (`from` it on: recent cohorts have had less time to return).
     as_of : what is known; later events are not looked at.
@@ -97,46 +99,45 @@ def retention(
             raise ConfigError(
                 "This is not one of the choices.", where=name, found=value, allowed=choices(allowed, value)
             )
-    acts = _acts(events, as_of, zone, since)
-    if len(acts.user) == 0:
-        row = {"entered": 0, "level": rules.level, "set_aside": acts.set_aside, "reason": NO_TIMES}
+    lives = Lives.of(events, as_of, zone, since) if isinstance(events, EventLog) else _lives(events, as_of, zone, since)
+    if not lives.counted.any():
+        row = {"entered": 0, "level": rules.level, "set_aside": lives.set_aside, "reason": NO_TIMES}
         return pd.DataFrame([row], columns=_RETENTION).astype({"cohort": "datetime64[us]", "reason": "str"})
-    length = AGE_DAYS[every] * (DAY_US // acts.clock.tick)
-    done = (acts.over - acts.first) // length - 1  # the last stretch that is over, from 0
-    last = int(np.clip(done.max(), 1, _MOST[every]))
-    starts, bounds = stretches(acts.first, acts.clock, every, zone)
-    place = np.searchsorted(bounds, acts.first, side="right") - 1
-    active = _active((acts.times - acts.first[acts.user]) // length, acts.user, len(acts.first), last, kind)
-    observed = np.arange(1, last + 1) <= done[:, None]
+    length, over = AGE_DAYS[every] * (DAY_US // lives.clock.tick), _over(lives.clock, moment(as_of))
+    done = (over - lives.first) // length - 1  # the last stretch that is over, from 0
+    last = int(np.clip(done[lives.counted].max(), 1, _MOST[every]))
+    starts, bounds = stretches(lives.first[lives.counted], lives.clock, every, zone)
+    place = np.where(lives.counted, np.searchsorted(bounds, lives.first, side="right") - 1, -1)
+    limit = np.clip(done, 0, last)
+    size = (len(starts), last + 1)
+    active = lives.there(place, limit, size, length, later=kind == "from")
+    followed = np.bincount((place * size[1] + limit)[lives.counted], minlength=size[0] * size[1]).reshape(size)
+    observed = _from_then_on(followed)
+    if kind == "from":
+        active = _from_then_on(active)
     frame = pd.DataFrame(
         {
-            "cohort": np.repeat(starts, last),
-            "age": np.tile(np.arange(1, last + 1), len(starts)),
-            "entered": np.repeat(np.bincount(place, minlength=len(starts)), last),
-            "observed": _sums(observed, place, len(starts)),
-            "active": _sums(observed & active, place, len(starts)),
-            "set_aside": acts.set_aside,
+            "cohort": np.repeat(starts, last), "age": np.tile(np.arange(1, last + 1), len(starts)),
+            "entered": np.repeat(observed[:, 0], last), "observed": observed[:, 1:].ravel(),
+            "active": active[:, 1:].ravel(), "set_aside": lives.set_aside,
         }
-    )
+    )  # fmt: skip
     judged = with_rates(frame.assign(numerator=frame["active"], denominator=frame["observed"]), rules)
-    judged["finished"] = (judged["observed"] == judged["entered"]) & np.repeat(bounds[1:] <= acts.over, last)
+    judged["finished"] = (judged["observed"] == judged["entered"]) & np.repeat(bounds[1:] <= over, last)
     judged.loc[judged["observed"] == 0, "reason"] = OPEN
     return judged[_RETENTION]
 
 
-def _active(age: Ints, user: Ints, users: int, last: int, kind: str) -> Bools:
-    """Return whether each person (row) was active at each age from 1 (column)."""
-    found = np.zeros((users, last + 2), dtype=bool)
-    found[user, np.minimum(age, last + 1)] = True
-    if kind == "from":
-        found = np.logical_or.accumulate(found[:, ::-1], axis=1)[:, ::-1]
-    return found[:, 1 : last + 1]
+def _from_then_on(counts: Ints) -> Ints:
+    """Return the sums of each column and all later ones."""
+    return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1])
 
 
-def _sums(true: Bools, place: Ints, size: int) -> Ints:
-    """Return how many people of each cohort (one after the other) each column is true of."""
-    counts = [np.bincount(place[column], minlength=size) for column in true.T]
-    return np.stack(counts, axis=1).ravel()
+def _lives(events: pd.DataFrame, as_of: datetime, zone: tzinfo, since: datetime | None) -> Lives:
+    acts = _acts(events, as_of, zone, since)
+    starts = np.append(0, np.bincount(acts.user, minlength=len(acts.first)).cumsum())
+    everybody = np.ones(len(acts.first), dtype=bool)
+    return Lives(acts.times, starts, acts.first, everybody, acts.clock, acts.known, acts.set_aside)
 
 
 def reorders(orders: pd.DataFrame, *, within_days: float, as_of: datetime) -> Journeys:
@@ -326,6 +327,11 @@ def _acts(events: pd.DataFrame, as_of: datetime, zone: tzinfo, since: datetime |
         at, user = at[kept], (new.cumsum() - 1)[user[kept]]
         first, names = first[new], names[new]
     clock = Clock(None) if exact else Clock.of(at, at, zone)
-    now = int(clock.ticks(known))
-    over = now if clock.last_day(known) < ALL_BUT else now + 1
+    now, over = int(clock.ticks(known)), _over(clock, known)
     return _Acts(names, user, clock.ticks(at), clock.ticks(first), clock, now, over, int((~usable).sum()))
+
+
+def _over(clock: Clock, known: int) -> int:
+    """Return the tick before which all are known in full."""
+    now = int(clock.ticks(known))
+    return now if clock.last_day(known) < ALL_BUT else now + 1

@@ -20,6 +20,8 @@ By = str | Sequence[str] | None
 DAY_US = 86_400_000_000
 NOT_KNOWN = int(np.iinfo(np.int64).min)
 _QUARTER_HOUR_US = 900_000_000
+_FEW = 1000
+"""Moments that are looked at first: exact times are told from dates by the first of them."""
 ALL_BUT = 0.999
 """A day of which more than this is known is known in full."""
 
@@ -34,7 +36,7 @@ class Clock:
     def of(cls, begun: Ints, ended: Ints, zone: tzinfo) -> Clock:
         """Return days where all starts, or all ends, are midnights (UTC or in `zone`), so that they are dates."""
         for moments in (begun, ended):
-            if len(moments) == 0 or (moments % _QUARTER_HOUR_US).any():
+            if len(moments) == 0 or any((part % _QUARTER_HOUR_US).any() for part in (moments[:_FEW], moments)):
                 continue
             for candidate in (UTC, zone):
                 if not (_wall(moments, candidate) % DAY_US).any():
@@ -125,15 +127,25 @@ class Spells:
 
     def groups(self) -> Iterator[Group]:
         """Yield the groups in order of `names`."""
+        for place, (name, part) in enumerate(zip(self.names, self._parts, strict=True)):
+            yield Group(name, self, *part, place)
+
+    @cached_property
+    def _parts(self) -> list[tuple[Ints, Bools, Ints]]:
+        """The lengths, ends and times followed of each group."""
+        whole = self.length, self.ended, self.followed
         if len(self.names) == 1:
-            yield Group(self.names[0], self, self.length, self.ended, self.followed, 0)
-            return
+            return [whole]
         places = self.codes.astype(np.min_scalar_type(len(self.names)))
         order = np.argsort(places, kind="stable")
-        bounds = np.concatenate([[0], np.bincount(self.codes, minlength=len(self.names)).cumsum()])
-        for place, name in enumerate(self.names):
-            rows = order[bounds[place] : bounds[place + 1]]
-            yield Group(name, self, self.length[rows], self.ended[rows], self.followed[rows], place)
+        ends = np.bincount(self.codes, minlength=len(self.names)).cumsum()
+        parts = np.split(order, ends)[: len(self.names)]
+        return [(whole[0][rows], whole[1][rows], whole[2][rows]) for rows in parts]
+
+    @cached_property
+    def tables(self) -> dict[tuple[int, int], LifeTable]:
+        """The life tables that were asked for, by the place and the size of their group."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -162,10 +174,13 @@ class Group:
         """Whether some unit got there, but nobody knows when."""
         return bool(self.spells.untimed[self.place])
 
-    @cached_property
+    @property
     def table(self) -> LifeTable:
         """The group's life table."""
-        return LifeTable.of(self.length, self.ended, self.spells.last_day)
+        key = self.place, len(self.length)  # all groups together stand at the first one's place
+        if key not in self.spells.tables:
+            self.spells.tables[key] = LifeTable.of(self.length, self.ended, self.spells.last_day)
+        return self.spells.tables[key]
 
     def observed_until(self, units: int) -> int:
         """Return the ticks for which `enough` units were followed, at most the window; -1: never."""
@@ -189,7 +204,13 @@ def followed_by(followed: Ints, units: int) -> int:
 
 
 def spells(
-    journeys: Journeys, by: By, *, start: int = 1, end: int | None = None, whole_days: bool | None = None
+    journeys: Journeys,
+    by: By,
+    *,
+    start: int = 1,
+    end: int | None = None,
+    whole_days: bool | None = None,
+    keep: bool = True,
 ) -> Spells:
     """Return how long each unit took from one step to another, or has been under way.
 
@@ -204,12 +225,21 @@ def spells(
     start, end : the two steps, counted from 1; `end` is the last step unless given.
     whole_days : whether the times are days only; None: they are where each start, or each end, is a midnight
         (UTC or in the period's time zone).
+    keep : whether to keep them for whoever asks again; they take 25 bytes a unit and more.
 
     Raises
     ------
     ConfigError : there is no such column, or the steps are not two of the funnel in order.
     """
     last = _last(journeys, start, end)
+    if not keep:
+        return _counted(journeys, by, start, last, whole_days)
+    key = ("spells", by if by is None or isinstance(by, str) else tuple(by), start, last, whole_days)
+    return journeys.once(key, lambda: _counted(journeys, by, start, last, whole_days))
+
+
+def _counted(journeys: Journeys, by: By, start: int, last: int, whole_days: bool | None) -> Spells:
+    """Return the spells between two steps; see `spells`."""
     names, codes = journeys.groups(by)
     begun, ended = reached(journeys, start), reached(journeys, last)
     depth = journeys.frame["depth"].to_numpy()
@@ -219,12 +249,13 @@ def spells(
     known = NOT_KNOWN if journeys.as_of is None else moment(journeys.as_of)
     untimed = inside & ((begun == NOT_KNOWN) | (arrived & (ended == NOT_KNOWN)) | (known == NOT_KNOWN))
     kept, arrived = inside & ~untimed, arrived & (ended <= known)
-    clock = _clock(begun[kept], ended[kept & arrived], zone_of(journeys), whole_days)
+    everybody = bool(kept.all())
+    clock = _clock(begun if everybody else begun[kept], ended[kept & arrived], zone_of(journeys), whole_days)
     last_day, now = clock.last_day(known), int(clock.ticks(known))
     begun, ended = clock.ticks(begun), clock.ticks(np.where(arrived, ended, known))
     wrong = kept & (ended < begun)  # or begun after the end of the data
     counted = [np.bincount(codes[part], minlength=len(names)) for part in (wrong, untimed)]
-    if not kept.all() or wrong.any():
+    if not everybody or wrong.any():
         rows = kept & ~wrong
         codes, begun, ended, arrived = codes[rows], begun[rows], ended[rows], arrived[rows]
     window = journeys.funnel.window_us

@@ -30,6 +30,7 @@ def by_day(
     start: int = 1,
     end: int | None = None,
     days: int | None = None,
+    per_day: int = 1,
     rules: Rules,
     whole_days: bool | None = None,
 ) -> pd.DataFrame:
@@ -45,6 +46,7 @@ def by_day(
     by : column to group by, or several; None: one group, `all`.
     start, end : the two steps, counted from 1; `end` is the last step unless given.
     days : last day to show; by default the window (rounded up), else as far as is known, at most 366.
+    per_day : rows for each day, such as 24 for every hour; one where dates only are known.
     rules : level and least numbers.
     whole_days : whether the times are dates only; None: looked up, see `spells`.
 
@@ -68,11 +70,12 @@ def by_day(
     if days is None:
         longest = max(limits.values(), default=0) if found.horizon is None else found.horizon
         days = min(_LONGEST, max(1, math.ceil(longest / found.ticks_per_day)))
-    shown = np.arange(days + 1)
+    finer = per_day if found.ticks_per_day > 1 else 1
+    shown = np.arange(days * finer + 1) / finer if finer > 1 else np.arange(days + 1)
     parts = [pd.DataFrame(columns=_BY_DAY)] if not groups else []
     for group in groups:
         table, reason = group.table, why_not(group, rules)
-        ticks = shown * found.ticks_per_day
+        ticks = np.arange(days * finer + 1) * found.ticks_per_day // finer
         if found.horizon is not None:
             ticks = np.minimum(ticks, found.horizon)  # the last day ends with the window
         known = (ticks <= limits[group.name]) & (reason == "")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
+from funnel_lib.conversion.durations.spells import reached
 from funnel_lib.conversion.engine.plan import MISSING
 from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys
@@ -165,7 +166,8 @@ def _settled(journeys: Journeys, rules: Rules) -> tuple[npt.NDArray[np.int8], np
 
 
 def _days(journeys: Journeys, start: int, end: int) -> Floats:
-    begun, ended = journeys.moments(f"t_{start}"), journeys.moments(f"t_{end}")
+    begun = journeys.moments("t_1") if start == 1 else reached(journeys, start)
+    ended = reached(journeys, end)
     known = (begun != MISSING) & (ended != MISSING)
     return np.where(known, ended - np.where(known, begun, 0), np.nan) / DAY_US
 

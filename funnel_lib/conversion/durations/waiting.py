@@ -49,7 +49,7 @@ def dwell(journeys: Journeys, *, rules: Rules, whole_days: bool | None = None) -
     """
     names, rows = journeys.funnel.names, []
     for step in range(1, len(names)):
-        found = spells(journeys, None, start=step, end=step + 1, whole_days=whole_days)
+        found = spells(journeys, None, start=step, end=step + 1, whole_days=whole_days, keep=False)
         group, per_day = next(found.groups()), found.ticks_per_day
         reason, whole = median_of(group, rules)
         half_reason, movers = half_of(group, rules)

@@ -47,7 +47,7 @@ class Shelf:
         """
         folder = self.folder / key_of(funnel, data=self.data, code=code_hash(), **facts)
         try:
-            if found := {path.stem: pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}:
+            if found := {path.stem: pd.read_feather(path) for path in sorted(folder.glob("*.arrow"))}:
                 return found
         except (OSError, ValueError):
             shutil.rmtree(folder, ignore_errors=True)
@@ -58,7 +58,7 @@ class Shelf:
                 new = Path(workshop) / "new"
                 new.mkdir()
                 for name, table in made.items():
-                    table.to_parquet(new / f"{name}.parquet", index=False)
+                    table.to_feather(new / f"{name}.arrow", compression="lz4")
                 new.rename(folder)
         except OSError:
             pass
@@ -67,9 +67,9 @@ class Shelf:
 
 @cache
 def code_hash() -> str:
-    """Return the hash of the code that tables are counted by: this room, and what all rooms share."""
+    """Return the hash of the code that tables are counted by: this room, the one that divides, what all rooms share."""
     package = Path(str(resources.files("funnel_lib")))
-    code = [*package.glob("*.py"), *(package / "conversion").rglob("*.py")]
+    code = [*package.glob("*.py"), *(package / "segmentation").glob("*.py"), *(package / "conversion").rglob("*.py")]
     told = hashlib.sha256()
     for path in sorted(code):
         told.update(path.relative_to(package).as_posix().encode() + path.read_bytes())

@@ -6,9 +6,9 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
 from importlib import resources
@@ -87,6 +87,17 @@ class Stored:
         return list(self.about["by"])
 
     @property
+    def columns(self) -> list[str]:
+        """The names of all columns.
+
+        Raises
+        ------
+        DataError : they cannot be read.
+        """
+        with _reading(self.folder):
+            return list(pq.read_schema(self.folder / ROWS).names)
+
+    @property
     def window_closed(self) -> bool:
         """As that of `Journeys`."""
         return bool(self.about["window_closed"])
@@ -147,12 +158,11 @@ class Stored:
         ------
         ConfigError : there is no such column.
         """
+        wanted = self.columns
+        if columns is not None:
+            self._check(columns, wanted)
+            wanted = [name for name in wanted if name in {*columns, *kinds(self.funnel, ())}]
         with _reading(self.folder):
-            names = pq.read_schema(self.folder / ROWS).names
-            wanted = None
-            if columns is not None:
-                self._check(columns, names)
-                wanted = [name for name in names if name in {*columns, *kinds(self.funnel, ())}]
             table = pq.read_table(self.folder / ROWS, columns=wanted)
         if not self.about["ordered"] and "unit" in table.column_names:
             table = table.sort_by([(name, "ascending") for name in OWN[:3] if name in table.column_names])
@@ -235,7 +245,9 @@ def store(made: Journeys | Reading, folder: Path) -> Stored:
     return Stored.open(folder)
 
 
-def remembered(folder: Path, key: str, make: Callable[[], Journeys]) -> Journeys:
+def remembered(
+    folder: Path, key: str, make: Callable[[], Journeys], *, columns: Collection[str] | None = None
+) -> Journeys:
     """Return the journeys stored under `key` in `folder`; where there are none, `make` them and store them.
 
     A cache: what cannot be read is made again, and what cannot be stored is returned all the same.
@@ -243,16 +255,19 @@ def remembered(folder: Path, key: str, make: Callable[[], Journeys]) -> Journeys
     Parameters
     ----------
     key : see `key_of`; it must name everything that the journeys depend on.
+    columns : those wanted, as far as there are any, beside those of `Stored.journeys`; None: all.
     """
     try:
-        return Stored.open(folder / key).journeys()
+        kept = Stored.open(folder / key)
+        return kept.journeys(None if columns is None else [name for name in kept.columns if name in columns])
     except DataError:
         found = make()
-    try:
+    with suppress(DataError):
         store(found, folder / key)
-    except DataError:
+    if columns is None:
         return found
-    return found
+    wanted = {*columns, *kinds(found.funnel, ())}
+    return replace(found, frame=found.frame[[name for name in found.frame if name in wanted]])
 
 
 def key_of(funnel: Funnel, **facts: object) -> str:

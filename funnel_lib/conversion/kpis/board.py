@@ -6,25 +6,26 @@ import numpy as np
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.cohort import cohort_before
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.kpis.catalogue import stages
-from funnel_lib.conversion.kpis.measures import Measured, measured
+from funnel_lib.conversion.kpis.figures import Measured
+from funnel_lib.conversion.kpis.measures import OF_EVENTS, measured
 from funnel_lib.conversion.kpis.reading import Reading
-from funnel_lib.conversion.worth.resampling import Rng
 
 COLUMNS = [
     "stage", "kpi", "group", "unit", "value", "low", "high", "level", "n", "before", "difference", "diff_low",
     "diff_high", "clear", "better", "good", "owner", "reason",
 ]  # fmt: skip
-OF_EVENTS = ("people", "events", "share", "amount", "days", "average")
 
 
-def board(scope: Scope, *, people: Journeys | None = None, rng: Rng) -> pd.DataFrame:
+def board(scope: Scope, *, people: Journeys | None = None) -> pd.DataFrame:
     """Return every key figure of the workbook's stages for the period, with the change since the one before.
 
     Parameters
     ----------
-    people : in the report of a segment its journeys: only their events and answers count. Spend has no segments.
+    people : in the report of a segment its journeys: only their events and answers count, in the period before those
+        of the people who belonged to the segment then. Spend is known of segments that are made of channels only.
 
     Returns
     -------
@@ -34,10 +35,14 @@ def board(scope: Scope, *, people: Journeys | None = None, rng: Rng) -> pd.DataF
     same definition; the interval of the difference combines both intervals (MOVER, Zou and Donner 2008), so totals have
     none. `clear` where it leaves out zero; `better` says whether that is good (missing where neither is).
     A figure without a value has a `reason`; see `Measured`.
+
+    Raises
+    ------
+    DataError : the events cannot be read.
     """
-    now, before = _measured(scope, people, rng), pd.DataFrame(columns=["stage", "kpi", "group", "value", "low", "high"])
-    if scope.previous is not None and people is None:
-        before = _measured(scope.previous, None, rng)
+    data = Reading(scope, None if people is None else people.frame["unit"])
+    now, earlier = _measured(data), _earlier(data)
+    before = pd.DataFrame(columns=now.columns) if earlier is None else _measured(earlier)
     keys = ["stage", "kpi", "group"]
     renamed = before[[*keys, "value", "low", "high"]].rename(
         columns={"value": "before", "low": "b_low", "high": "b_high"}
@@ -55,15 +60,21 @@ def board(scope: Scope, *, people: Journeys | None = None, rng: Rng) -> pd.DataF
     )[COLUMNS]
 
 
-def _measured(scope: Scope, people: Journeys | None, rng: Rng) -> pd.DataFrame:
-    units = None if people is None else frozenset(people.frame["unit"].astype("str"))
-    data, rows = Reading(scope, units), []
-    for stage, held in stages(scope.workbook.kpis).items():
+def _earlier(data: Reading) -> Reading | None:
+    """Return the reading of the period before: of everybody, or of who belonged to the segment then; None without."""
+    previous = data.scope.previous
+    if previous is None or data.units is None:
+        return None if previous is None else data.of(previous, None)
+    people = cohort_before(data.scope, attributes=False)
+    return None if people is None else data.of(previous, people.frame["unit"])
+
+
+def _measured(data: Reading) -> pd.DataFrame:
+    rows, timeless = [], data.scope.as_of is None
+    for stage, held in stages(data.scope.workbook.kpis).items():
         for name, kpi in held.kpis.items():
-            timeless = scope.as_of is None or (kpi.formula.verb in OF_EVENTS and not scope.events.exists())
-            found = [Measured("number", reason="no_events")] if timeless else measured(
-                data, kpi.formula, by=kpi.by, rng=rng
-            )  # fmt: skip
+            untold = timeless or (kpi.formula.verb in OF_EVENTS and data.log is None)
+            found = [Measured("number", reason="no_events")] if untold else measured(data, kpi.formula, by=kpi.by)
             rows += [
                 (stage, name, one.group, one.unit, one.value, one.low, one.high, one.n, kpi.good, kpi.owner, one.reason)
                 for one in found

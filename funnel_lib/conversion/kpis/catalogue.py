@@ -59,5 +59,6 @@ def _kpi(name: str) -> Kpi:
 @cache
 def _read() -> Mapping[str, Any]:
     text = (resources.files(__package__) / "catalogue.yml").read_text(encoding="utf-8")
-    found: Mapping[str, Any] = yaml.safe_load(text)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml was built in
+    found: Mapping[str, Any] = yaml.load(text, Loader=loader)  # noqa: S506
     return found

@@ -1,103 +1,174 @@
-"""The rows that key figures are counted from: events of a kind, spend, answers, deals, in one period."""
+"""What key figures are counted from: events of a kind, and rows of other tables, in one period."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
+from typing import Any
 
-import duckdb
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from funnel_lib.collection.scope import Scope
-from funnel_lib.conditions import columns, lookup, meets
-from funnel_lib.schema import AMOUNT, CURRENCY, EVENT, PROPERTIES, TS, TableName
+from funnel_lib.conversion.keeping.arranging import Ints
+from funnel_lib.conversion.keeping.eventlog import EventLog
+from funnel_lib.conversion.kpis.rows import Rows
+from funnel_lib.schema import CAMPAIGN, CURRENCY, PROPERTIES, USER_ID, TableName
 from funnel_lib.scorecard import Match
-
-UNIT = "unit"
+from funnel_lib.segmentation.rules import places
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The data of one scope; `units` restricts events to these people (a segment), None to nobody in particular.
+    """The data of one scope; `units` restricts it to these people (a segment), None to nobody in particular.
 
-    Several figures ask for the same events: what was read is kept.
+    Several figures ask for the same rows: what was read is kept.
     """
 
     scope: Scope
-    units: frozenset[str] | None = None
-    _kept: dict[str, pd.DataFrame] = field(default_factory=dict, compare=False, repr=False)
+    units: pd.Series[Any] | None = None
+    _events: dict[str, Rows] = field(default_factory=dict, compare=False, repr=False)
+    _tables: dict[str, pd.DataFrame] = field(default_factory=dict, compare=False, repr=False)
+
+    def of(self, scope: Scope, units: pd.Series[Any] | None) -> Reading:
+        """Return the reading of the same data in another period; tables are not read again."""
+        return Reading(scope, units, _tables=self._tables)
 
     @cached_property
-    def names(self) -> frozenset[str]:
-        """The names of all events of the whole data."""
-        if not self.scope.events.exists():
-            return frozenset()
-        with duckdb.connect() as connection:
-            rows = connection.read_parquet(str(self.scope.events)).aggregate(EVENT).fetchall()
-        return frozenset(name for (name,) in rows if name is not None)
+    def log(self) -> EventLog | None:
+        """All events; None where there are none, or they do not say whose they are."""
+        return EventLog.of(self.scope)
 
     def knows(self, match: Match) -> bool:
         """Return whether the whole data holds an event of one of these names."""
+        if self.log is None:
+            return False
         asked = wanted(match)
-        return bool(self.names) if asked is None else not self.names.isdisjoint(asked)
+        return bool(self.log.names) if asked is None else not set(self.log.names).isdisjoint(asked)
 
-    def events(
-        self, match: Match, *, until: datetime | None = None, by: str | None = None, amounts: bool = False
-    ) -> pd.DataFrame:
-        """Return `unit, ts` and what is asked for of the matching events of the period, oldest first.
+    def holds(self, name: str) -> bool:
+        """Return whether events have such a column, or properties, which may hold it."""
+        return name in self._columns or PROPERTIES in self._columns
+
+    def tells(self, match: Match, name: str) -> bool:
+        """Return whether any event of these names, of the whole data, tells of a column or property."""
+        return self.holds(name) and self._log.tells(wanted(match), name)
+
+    def has(self, column: str) -> bool:
+        """Return whether events have such a column."""
+        return column in self._columns
+
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        """The columns of the events."""
+        return frozenset(pq.read_schema(self.scope.events).names if self.scope.events.exists() else ())
+
+    @cached_property
+    def dates(self) -> frozenset[str]:
+        """The columns of people that are times."""
+        path = self.scope.store.path("users")
+        held = pq.read_schema(path) if path.is_file() else pa.schema([])
+        return frozenset(field.name for field in held if pa.types.is_timestamp(field.type) and field.type.tz)
+
+    def events(self, match: Match, tell: Sequence[str] = ()) -> Rows:
+        """Return the matching events of the period, as far as they are known, and what they tell of some columns.
+
+        Raises
+        ------
+        DataError : there is neither such a column nor properties.
+        """
+        key = f"{wanted(match)} {match.where} {[*tell]}"
+        if key not in self._events:
+            self._events[key] = self._read(match, tell)
+        return self._events[key]
+
+    def _read(self, match: Match, tell: Sequence[str]) -> Rows:
+        log, period = self._log, self.scope.period
+        found = log.find(
+            wanted(match), where=match.where, since=period.start, before=period.end, until=self.scope.as_of, tell=tell
+        )
+        rows = Rows.of(log, found)
+        return rows if self._inside is None else rows.take(self._inside[rows.person])
+
+    def ever(self, match: Match) -> Ints:
+        """Return the places of all matching events, of all times and people.
+
+        Raises
+        ------
+        DataError : there is neither such a column nor properties.
+        """
+        return self._log.find(wanted(match), where=match.where).places
+
+    @property
+    def _log(self) -> EventLog:
+        if self.log is None:
+            raise ValueError("there are no events: ask `knows` first")
+        return self.log
+
+    @cached_property
+    def _inside(self) -> npt.NDArray[np.bool_] | None:
+        """Whether each person of the log belongs to the segment; None without one."""
+        if self.units is None:
+            return None
+        inside = np.zeros(len(self._log.units) + 1, dtype=bool)
+        inside[self._log.persons(self.units)] = True
+        return inside[:-1]
+
+    @cached_property
+    def spend(self) -> pd.DataFrame | None:
+        """The spend of the period; None where none was collected."""
+        return self.table("spend", "date", ["cost", "impressions", "clicks", CURRENCY, CAMPAIGN])
+
+    @property
+    def named(self) -> list[str]:
+        """The column that says whose a row of another table is, where that matters: in a segment."""
+        return [] if self.units is None else [USER_ID]
+
+    def mine(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the segment's people; none of them where the rows name nobody."""
+        if self.units is None:
+            return rows
+        if USER_ID not in rows:
+            return rows[:0]
+        return rows[places(rows[USER_ID], self.units) >= 0]
+
+    def table(self, name: TableName, moment: str, columns: Iterable[str]) -> pd.DataFrame | None:
+        """Return the rows of another canonical table whose `moment` lies in the period; None without the table.
 
         Parameters
         ----------
-        until : the end, instead of the period's; nothing later than what is known is looked at.
-        by : a column or property to bring along, as `group`.
-        amounts : bring `amount` and `currency` along, where there are such.
+        columns : those that are wanted; the table need not have them. Without the moment, no row lies in the period.
         """
-        key = f"{match!r} {until} {by} {amounts}"
-        if key not in self._kept:
-            self._kept[key] = self._read(match, until or self.scope.period.end, by, amounts)
-        return self._kept[key].copy()
-
-    def _read(self, match: Match, end: datetime, by: str | None, amounts: bool) -> pd.DataFrame:
-        asked = columns([match.where]) | ({by} if by else set())
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            log = connection.read_parquet(str(self.scope.events))
-            names = {name for name in (*((AMOUNT, CURRENCY) if amounts else ()), *asked) if name in log.columns}
-            if asked - {*log.columns} and PROPERTIES in log.columns:
-                names.add(PROPERTIES)
-            log.create_view("log")
-            chosen = "".join(f', "{name}"' for name in sorted(names))
-            query = (
-                f'SELECT CAST("{self.scope.funnel.unit}" AS VARCHAR) AS {UNIT}, {TS}{chosen} FROM log '  # noqa: S608
-                f"WHERE {TS} >= $since AND {TS} < $end AND ($known IS NULL OR {TS} <= $known) "
-                f"AND ($names IS NULL OR list_contains($names, {EVENT})) ORDER BY {TS}, {UNIT}"
-            )
-            found: pd.DataFrame = connection.sql(query, params={
-                "since": self.scope.period.start, "end": end, "known": self.scope.as_of, "names": wanted(match),
-            }).to_arrow_table().to_pandas()  # fmt: skip
-        if match.where:
-            found = found[meets(found, match.where)]
-        if self.units is not None:
-            found = found[found[UNIT].isin(self.units)]
-        if by is not None:
-            known = by in found or PROPERTIES in found
-            found = found.assign(group=lookup(found, by) if known else None)
-        return found[found[UNIT].notna()].reset_index(drop=True)
-
-    def table(self, name: TableName, moment: str) -> pd.DataFrame | None:
-        """Return the rows of another canonical table whose `moment` lies in the period; None without the table."""
-        path = self.scope.store.path(name)
-        if not path.is_file():
+        rows = self.whole(name, [moment, *columns])
+        if rows is None:
             return None
-        rows = self.scope.store.read(name)
-        at, period = pd.to_datetime(rows[moment]), self.scope.period
+        return rows[self.during(rows[moment])].reset_index(drop=True) if moment in rows else rows[:0]
+
+    def during(self, moments: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+        """Return which moments, or days, lie in the period."""
+        at, period = pd.to_datetime(moments), self.scope.period
         if at.dt.tz is None:  # days, not instants
             inside = (at >= pd.Timestamp(period.first_day)) & (at <= pd.Timestamp(period.last_day))
         else:
             inside = (at >= pd.Timestamp(period.start)) & (at < pd.Timestamp(period.end))
-        return rows[inside].reset_index(drop=True)
+        return inside.to_numpy(dtype=bool)
+
+    def whole(self, name: TableName, columns: Iterable[str]) -> pd.DataFrame | None:
+        """Return columns of another canonical table, as far as it has them; None where it was not collected."""
+        path = self.scope.store.path(name)
+        if not path.is_file():
+            return None
+        if name not in self._tables:
+            self._tables[name] = pd.DataFrame(index=pd.RangeIndex(pq.read_metadata(path).num_rows))
+        held, there = self._tables[name], pq.read_schema(path).names
+        wanted = [column for column in dict.fromkeys(columns) if column in there]
+        if new := [column for column in wanted if column not in held]:
+            held = self._tables[name] = pd.concat([held, self.scope.store.read(name, new)], axis=1)
+        return held[wanted]
 
 
 def wanted(match: Match) -> Sequence[str] | None:

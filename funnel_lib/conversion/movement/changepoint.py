@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from funnel_lib.config import Rules
 from funnel_lib.conversion.engine.plan import MISSING
 from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.movement.dating import as_dates, local_days
+from funnel_lib.conversion.movement.dating import as_dates, by_day, local_days
 from funnel_lib.conversion.movement.noise import chance, lasting, memory, rated
 from funnel_lib.conversion.rates import TOO_FEW, Base, base_of, closed_only, differences, wilson
 from funnel_lib.errors import DataError
@@ -75,26 +75,31 @@ def daily(
     ConfigError : there is no such step or base.
     """
     place = base_of(journeys, step, base)
-    zone = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
-    limit = journeys.closed_until
+    local = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
+    limit = journeys.closed_until if closed_only(journeys, rules) else None
+    key = ("daily", step, place, limit, str(local))
+    return journeys.once(key, lambda: _daily(journeys, step, place, limit, local)).copy()
+
+
+def _daily(journeys: Journeys, step: int, place: int, limit: datetime | None, zone: tzinfo) -> pd.DataFrame:
+    """Count a step by day; `place` is the step before, `limit` the last entry that counts."""
     entry, at, depth = ("first_entry", "first_entry", "first_depth") if place == 1 else ("t_1", f"t_{place}", "depth")
     reached, stood, entered = journeys.frame[depth].to_numpy(), journeys.moments(at), journeys.moments(entry)
     there = (stood != MISSING) & (reached >= place)
     last = [journeys.period.last_day] if journeys.period else []
-    if limit is not None and closed_only(journeys, rules):
+    if limit is not None:
         there &= (entered != MISSING) & (entered <= microseconds(limit))
         last.append(limit.astimezone(zone).date() - timedelta(days=1))
-    stood, entered, passed = stood[there], entered[there], reached[there] >= step
-    days = local_days(stood, zone)
-    if len(days) == 0:
-        return pd.DataFrame({"day": as_dates(days), "numerator": days, "denominator": days})
-    wait = np.quantile((stood - entered) / 1e6, 0.95) / 86400
-    first = as_dates(days.min() + np.array([int(np.ceil(wait))]))[0]
-    span = pd.date_range(first, min([as_dates(days.max()[None])[0], *map(pd.Timestamp, last)]), unit="us")
-    row = days - int(days.min()) - int(np.ceil(wait))
-    inside = (row >= 0) & (row < len(span))
-    numerator, denominator = (np.bincount(row[kept], minlength=len(span)) for kept in (inside & passed, inside))
-    return pd.DataFrame({"day": span, "numerator": numerator, "denominator": denominator})
+    stood, passed = stood[there], reached[there] >= step
+    if len(stood) == 0:
+        return pd.DataFrame({"day": as_dates(stood), "numerator": stood, "denominator": stood})
+    wait = 0.0 if entry == at else np.quantile((stood - entered[there]) / 1e6, 0.95) / 86400
+    counted, days = by_day(local_days(stood, zone), passed)
+    left_out = min(int(np.ceil(wait)), len(days))
+    first, final = as_dates(days[0] + np.array([int(np.ceil(wait)), len(days) - 1]))
+    span = pd.date_range(first, min([final, *map(pd.Timestamp, last)]), unit="us")
+    passing, standing = counted[:, left_out : left_out + len(span)]
+    return pd.DataFrame({"day": span, "numerator": passing, "denominator": standing})
 
 
 def changes(counts: pd.DataFrame, *, rules: Rules, rng: Rng, shortest: int = 3, draws: int = 999) -> Changes:

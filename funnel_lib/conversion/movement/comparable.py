@@ -13,13 +13,15 @@ from funnel_lib.errors import DataError
 
 YEAR_DAYS = 364
 """Days between a day and the one of the same weekday a year before."""
-WEEKS = 26
+WEEKS, EVER = 26, 2600
+"""How far a history reaches back; and a time that no data does."""
 
 
 def comparable(scope: Scope) -> Journeys | None:
     """Return the journeys of the stretch before a scope's period: as long, with the same mix of weekdays.
 
-    They have the splits, not all attributes of people (see `cohort`); so have those of `year_before` and `history`.
+    They have the splits, but neither attributes nor names of people (see `cohort`); so have those of `year_before` and
+    `history`.
 
     A month is compared with as many days, whole weeks earlier: the months before may be shorter, or hold one weekend
     more. Without a time limit, the earlier people are looked at as they stood so many days ago, so that both had the
@@ -37,7 +39,8 @@ def history(scope: Scope, *, weeks: int = WEEKS) -> Journeys:
     """Return the journeys of who entered in the `weeks` up to the end of a scope's period, at least in the period.
 
     From a Monday, or from the first day of the data. For what needs a longer past than the period: cohorts, their
-    back-test, days since when a rate is another one.
+    back-test, days since when a rate is another one. The journeys of the period alone where the longer time has nobody
+    of the segment: who is in it by what they did before may not have done it before their first entry of all.
 
     Raises
     ------
@@ -45,13 +48,17 @@ def history(scope: Scope, *, weeks: int = WEEKS) -> Journeys:
     """
     known = scope.store.facts()["first_day"]
     if known is None or scope.period.kind == "all":
-        return cohort(scope, attributes=False)
+        return cohort(scope, attributes=False, units=False)
     last = scope.period.last_day
     monday = last - timedelta(days=last.weekday() + 7 * (weeks - 1))
     first = max(date.fromisoformat(known), min(monday, scope.period.first_day))
     if first >= scope.period.first_day:
-        return cohort(scope, attributes=False)
-    return cohort(replace(scope, period=periods.period(f"{first}..{last}", scope.workbook.zone)), attributes=False)
+        return cohort(scope, attributes=False, units=False)
+    whole = replace(scope, period=periods.period(f"{first}..{last}", scope.workbook.zone))
+    try:
+        return cohort(whole, attributes=False, units=False)
+    except DataError:
+        return cohort(scope, attributes=False, units=False)
 
 
 def _earlier(scope: Scope, days: int) -> Journeys | None:
@@ -67,6 +74,6 @@ def _earlier(scope: Scope, days: int) -> Journeys | None:
         as_of -= shift
     try:
         span = periods.period(f"{first}..{last}", scope.workbook.zone)
-        return cohort(replace(scope, period=span, as_of=as_of), attributes=False)
+        return cohort(replace(scope, period=span, as_of=as_of), attributes=False, units=False)
     except DataError:
         return None

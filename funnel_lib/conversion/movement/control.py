@@ -58,7 +58,8 @@ def chart(counts: pd.DataFrame, *, learnt_until: date, rules: Rules, width: floa
     `w / (2 - w) * (1 + (1 - w) a) / (1 - (1 - w) a)`). The standard deviation is the largest of the moving range's (as
     Laney), the plain one and 1, so that drift within the baseline does not narrow the limits. Expected rates are those
     of the weekday in the baseline, shrunk to the common one (empirical Bayes). Limits are wider by what estimating
-    them from so few days adds: Student's t instead of the normal quantile, and the variance of the weekday's mean.
+    them from so few days adds: Student's t instead of the normal quantile, and the variance of the weekday's mean. Of a
+    day with few units the normal curve says too little: it rings only if its binomial tail is as rare, too.
 
     Parameters
     ----------
@@ -89,12 +90,13 @@ def chart(counts: pd.DataFrame, *, learnt_until: date, rules: Rules, width: floa
     sigma, memory = _spread(z[used])
     reach = sigma * _quantile(width, int(used.sum())) * np.sqrt(1 + 7 / used.sum())
     smooth, spread = _smooth(z, memory)
+    nobody, everybody, rare = _tails(k, n, expected, width)
     frame = pd.DataFrame({
         "day": table.index, "numerator": k.astype(np.int64), "denominator": n.astype(np.int64), "rate": rate,
-        "expected": expected, "low": np.clip(expected - reach * error, 0, 1),
-        "high": np.clip(expected + reach * error, 0, 1), "smooth": smooth * error,
+        "expected": expected, "low": np.where(nobody, np.clip(expected - reach * error, 0, 1), error * 0),
+        "high": np.where(everybody, np.clip(expected + reach * error, 0, 1), error * 0 + 1), "smooth": smooth * error,
         "smooth_low": -reach * spread * error, "smooth_high": reach * spread * error,
-        "outside": ~learnt & (np.abs(z) > reach), "drifting": ~learnt & (np.abs(smooth) > reach * spread),
+        "outside": ~learnt & rare & (np.abs(z) > reach), "drifting": ~learnt & (np.abs(smooth) > reach * spread),
         "learnt": learnt,
     })  # fmt: skip
     return Chart(frame[CHART], sigma, memory)
@@ -122,6 +124,18 @@ def _expected(k: Floats, n: Floats, weekday: npt.NDArray[np.int32], used: npt.ND
     trust = np.divide(between, between + error, out=np.zeros(7), where=between + error > 0)
     found: Floats = np.clip(common + trust * (own - common), 1e-9, 1 - 1e-9)
     return found[weekday]
+
+
+def _tails(
+    k: Floats, n: Floats, expected: Floats, width: float
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return whether nobody passing, everybody passing, and what was seen are as rare as beyond `width` each day."""
+    from scipy.special import bdtr, bdtrc
+    from scipy.stats import norm
+
+    tail, units, nobody = float(norm.sf(width)), n.astype(np.int64), np.zeros_like(k)
+    seen = np.minimum(bdtr(k, units, expected), np.where(k > 0, bdtrc(k - 1, units, expected), 1.0))
+    return bdtr(nobody, units, expected) < tail, expected**n < tail, seen < tail
 
 
 def _spread(z: Floats) -> tuple[float, float]:

@@ -40,6 +40,26 @@ def local_days(moments: Ints, zone: tzinfo) -> Ints:
     return np.asarray(begin - 1 + np.searchsorted(midnights, moments, side="right"))
 
 
+def by_day(days: Ints, passed: npt.NDArray[np.bool_], codes: Ints | None = None, groups: int = 1) -> tuple[Ints, Ints]:
+    """Count the units of each day, and those of them that passed.
+
+    Parameters
+    ----------
+    days : each unit's, at least one; as of `local_days`.
+    codes, groups : each unit's group, and how many there are; None: all are one group.
+
+    Returns
+    -------
+    Counts (first axis: passed, all; last axis: groups one after another, each with all the days), and the days from
+    the first to the last.
+    """
+    first = int(days.min())
+    span = np.arange(first, int(days.max()) + 1)
+    cells = days - first if codes is None else codes * len(span) + (days - first)
+    size = groups * len(span)
+    return np.stack([np.bincount(cells[passed], minlength=size), np.bincount(cells, minlength=size)]), span
+
+
 def mondays(days: Ints) -> Ints:
     """Return the Monday of each day's week; both are days since 1970-01-01."""
     return np.asarray(days - (days + _THURSDAY) % 7)

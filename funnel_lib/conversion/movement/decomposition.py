@@ -119,8 +119,8 @@ def decompose(
         return Decomposition(by, step, base, rules.level, frame, reason=reason)
     k0, n0, k1, n1 = (table[name].to_numpy(dtype=np.float64) for name in _COUNTS)
     lone = (n0 == 0) | (n1 == 0)
-    parts = _split(k0, n0, k1, n1, lone)
-    drawn = _split(*_redraw(k0, n0, rng, draws), *_redraw(k1, n1, rng, draws), lone)
+    parts = split(k0, n0, k1, n1, lone)
+    drawn = split(*redrawn(k0, n0, rng, draws), *redrawn(k1, n1, rng, draws), lone)
     frame = _by_group(table, parts, drawn, rules)
     mix, rate, turnover = _whole(parts.sum(axis=-1), drawn.sum(axis=-1), rules)
     came, came_drawn = ((part[[0]] + part[[2]]).sum(axis=-1) for part in (parts, drawn))
@@ -248,13 +248,13 @@ def _same_funnel(now: Journeys, before: Journeys) -> None:
         )  # fmt: skip
 
 
-def _redraw(k: Floats, n: Floats, rng: Rng, draws: int) -> tuple[Floats, Floats]:
+def redrawn(k: Floats, n: Floats, rng: Rng, draws: int) -> tuple[Floats, Floats]:
     """Return (passed, all) of each group in so many multinomial draws of the period's units."""
     drawn = rng.multinomial(int(n.sum()), np.concatenate([k, n - k]) / n.sum(), size=draws).astype(np.float64)
     return drawn[:, : len(k)], drawn[:, : len(k)] + drawn[:, len(k) :]
 
 
-def _split(k0: Floats, n0: Floats, k1: Floats, n1: Floats, lone: npt.NDArray[np.bool_]) -> Floats:
+def split(k0: Floats, n0: Floats, k1: Floats, n1: Floats, lone: npt.NDArray[np.bool_]) -> Floats:
     """Return mix, rate and turnover (first axis) of each group (last axis)."""
     w0, w1 = (n / n.sum(axis=-1, keepdims=True) for n in (n0, n1))
     # A group that one side lacks (in a draw, or at all) has no rate there: the other side's, so that no rate changed.

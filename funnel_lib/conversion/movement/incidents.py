@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from funnel_lib.config import Rules
 from funnel_lib.conversion.engine.plan import MISSING
 from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.journeys import Journeys, previous_steps
-from funnel_lib.conversion.movement.dating import Ints, as_dates, local_days, mondays
+from funnel_lib.conversion.movement.dating import Ints, as_dates, by_day, local_days, mondays
 from funnel_lib.conversion.rates import adjust, closed_only, contrast, with_rates
 
 KEYS = ["step", "name", "group", "start"]
@@ -47,32 +47,15 @@ def weekly(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: tzi
     ------
     ConfigError : there is no such column.
     """
-    zone = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
-    names, codes = journeys.groups(by)
+    local = zone or (journeys.period.start.tzinfo if journeys.period else None) or UTC
     limit = journeys.closed_until
-    parts = []
-    for step, before in enumerate(previous_steps(journeys.funnel), start=1):
-        if before == 0 or journeys.funnel.steps[step - 1].optional:
-            continue
-        from_entry = before == 1 and not journeys.funnel.open
-        entry, at, depth = (
-            ("first_entry", "first_entry", "first_depth") if from_entry else ("t_1", f"t_{before}", "depth")
-        )
-        if journeys.funnel.open:
-            entry = at
-        stood, entered = journeys.moments(at), journeys.moments(entry)
-        there = stood != MISSING
-        if limit is not None and closed_only(journeys, rules):
-            there = there & (entered != MISSING) & (entered <= microseconds(limit))
-        passed = (journeys.frame[depth].to_numpy() >= step)[there]
-        counts = _by_week(codes[there], mondays(local_days(stood[there], zone)), passed)
-        parts.append(_labelled(counts, names).assign(step=step, name=journeys.funnel.names[step - 1]))
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=WEEKLY)
+    within = limit if closed_only(journeys, rules) else None
+    table = journeys.once(("weekly", by, within, str(local)), lambda: _weeks(journeys, by, within, local))
     if journeys.period is not None:
         inside = [start <= journeys.period.last_day for start in table["start"]]
         table = table[np.array(inside, dtype=bool)]  # of an empty list pandas would take no columns
     final = [
-        limit is not None and start + timedelta(days=7) <= limit.astimezone(zone).date() for start in table["start"]
+        limit is not None and start + timedelta(days=7) <= limit.astimezone(local).date() for start in table["start"]
     ]
     return (
         with_rates(table.astype({"group": "str", "name": "str"}), rules)
@@ -119,18 +102,40 @@ def incidents(journeys: Journeys, *, rules: Rules, by: str | None = None, zone: 
     return result.iloc[order].reset_index(drop=True)[INCIDENTS]
 
 
-def _by_week(group: Ints, monday: Ints, passed: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def _weeks(journeys: Journeys, by: str | None, limit: datetime | None, zone: tzinfo) -> pd.DataFrame:
+    """Return `group, start, numerator, denominator, step, name`; `limit` is the last entry that counts."""
+    names, codes = journeys.groups(by)
+    parts = []
+    for step, before in enumerate(previous_steps(journeys.funnel), start=1):
+        if before == 0 or journeys.funnel.steps[step - 1].optional:
+            continue
+        from_entry = before == 1 and not journeys.funnel.open
+        entry, at, depth = (
+            ("first_entry", "first_entry", "first_depth") if from_entry else ("t_1", f"t_{before}", "depth")
+        )
+        if journeys.funnel.open:
+            entry = at
+        stood, entered = journeys.moments(at), journeys.moments(entry)
+        there = stood != MISSING
+        if limit is not None:
+            there = there & (entered != MISSING) & (entered <= microseconds(limit))
+        passed = (journeys.frame[depth].to_numpy() >= step)[there]
+        counts = _by_week(local_days(stood[there], zone), passed, None if by is None else codes[there], len(names))
+        parts.append(_labelled(counts, names).assign(step=step, name=journeys.funnel.names[step - 1]))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=WEEKLY)
+
+
+def _by_week(days: Ints, passed: npt.NDArray[np.bool_], codes: Ints | None, groups: int) -> pd.DataFrame:
     """Return `group, start, numerator, denominator` of the groups' weeks in which there was anybody."""
-    first = int(monday.min()) if len(monday) else 0
-    week = (monday - first) // 7
-    weeks = int(week.max(initial=0)) + 1
-    cell = group * weeks + week
-    denominator = np.bincount(cell)
-    numerator = np.bincount(cell[passed], minlength=len(denominator))
-    there = np.flatnonzero(denominator)
+    if len(days) == 0:
+        return pd.DataFrame({"group": days, "start": as_dates(days), "numerator": days, "denominator": days})
+    counted, span = by_day(days, passed, codes, groups)
+    starts, firsts = np.unique(mondays(span), return_index=True)
+    sums = np.add.reduceat(counted.reshape(2, groups, len(span)), firsts, axis=2)
+    group, place = np.nonzero(sums[1])
     return pd.DataFrame({
-        "group": there // weeks, "start": as_dates(first + there % weeks * 7), "numerator": numerator[there],
-        "denominator": denominator[there],
+        "group": group, "start": as_dates(starts[place]), "numerator": sums[0, group, place],
+        "denominator": sums[1, group, place],
     })  # fmt: skip
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal, get_args
+from functools import cache
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
-from funnel_lib.conversion.rates import TOO_FEW
+from funnel_lib.conversion.engine.compiling import jit, worth_compiling
+from funnel_lib.conversion.keeping.arranging import Ints
+from funnel_lib.conversion.rates import TOO_FEW, wilson
 from funnel_lib.conversion.reasons.paths import Paths
 from funnel_lib.errors import ConfigError, choices
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Rng = np.random.Generator
 Model = Literal["first", "last", "linear", "position", "decay", "markov", "shapley"]
 MODELS: tuple[Model, ...] = get_args(Model)
@@ -49,7 +51,8 @@ def attribute(
     models : which rules.
     rules : level and least numbers.
     rng, draws : intervals of the shares are percentiles of a bootstrap of 200 random bags of paths (the bags' sums are
-        drawn again, not the paths, so that the cost does not depend on their number).
+        drawn again, not the paths, so that the cost does not depend on their number); of a channel that has all of a
+        rule's credit, or none, Wilson's for as many conversions.
 
     Returns
     -------
@@ -72,8 +75,9 @@ def attribute(
     weights = rng.multinomial(BAGS, np.full(BAGS, 1 / BAGS), size=draws).astype(np.float64)
     rest = weights @ rng.multinomial(int(paths.untouched), np.full(BAGS, 1 / BAGS))
     tables = [pd.DataFrame(columns=CREDITS)]
+    sold, own = _led(paths, bags)
     for model in models:
-        found = _markov(paths, bags, weights) if model == "markov" else _shared(paths, bags, weights, model, half_life)
+        found = _markov(paths, bags, weights) if model == "markov" else _shared(sold, own, weights, model, half_life)
         tables.append(_table(paths, model, found, rest, rules))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
@@ -130,16 +134,13 @@ def disagreement(found: pd.DataFrame) -> pd.DataFrame:
     return ends.loc[order].reset_index()
 
 
-@dataclass(frozen=True)
-class _Bags:
-    """Paths put into bags at random: path, bag, and how often with and without a conversion; then their touches."""
+class _Bags(NamedTuple):
+    """Paths put into bags at random: path, bag, and how often with and without a conversion."""
 
     path: Ints
     bag: Ints
     conversions: Floats
     nulls: Floats
-    touch: Ints
-    entry: Ints
     size: int
 
 
@@ -163,11 +164,21 @@ def _bagged(paths: Paths, rng: Rng | None) -> _Bags:
         path, bag = (np.concatenate(both) for both in zip(*(part[:2] for part in parts), strict=True))
         conversions = np.concatenate([parts[0][2], np.zeros(len(parts[1][2]))])
         nulls = np.concatenate([np.zeros(len(parts[0][2])), parts[1][2]])
-    lengths = np.diff(paths.bounds)[path]
-    entry = np.repeat(np.arange(len(path)), lengths)
-    first = np.cumsum(lengths) - lengths
-    touch = np.arange(len(entry)) + np.repeat(paths.bounds[path] - first, lengths)
-    return _Bags(path, bag, conversions, nulls, touch, entry, size)
+    return _Bags(path, bag, conversions, nulls, size)
+
+
+def _led(paths: Paths, bags: _Bags) -> tuple[Paths, _Bags]:
+    """Return the paths with conversions alone: the others have no credit to share."""
+    there = (paths.conversions > 0) | (paths.value != 0)
+    lengths, inside = np.diff(paths.bounds)[there], np.repeat(there, np.diff(paths.bounds))
+    sold = replace(
+        paths, touches=paths.touches[inside], bounds=np.append(0, lengths.cumsum()), value=paths.value[there],
+        conversions=paths.conversions[there], nulls=paths.nulls[there],
+        ages=None if paths.ages is None else paths.ages[inside],
+    )  # fmt: skip
+    own = bags.conversions > 0
+    path = (np.cumsum(there) - 1)[bags.path[own]]
+    return sold, _Bags(path, bags.bag[own], bags.conversions[own], bags.nulls[own], bags.size)
 
 
 def _dealt(counts: Floats, rng: Rng) -> tuple[Ints, Ints, Floats]:
@@ -186,8 +197,11 @@ def _shared(paths: Paths, bags: _Bags, weights: Floats, model: Model, half_life:
     if model == "decay" and paths.ages is None:
         return _nothing(channels, len(weights), "no_times")
     part = _parts(paths, model, half_life)
-    place = bags.bag[bags.entry] * channels + paths.touches[bags.touch]
-    dealt = np.bincount(place, part[bags.touch] * bags.conversions[bags.entry], minlength=size * channels)
+    lengths = np.diff(paths.bounds)[bags.path]
+    entry = np.repeat(np.arange(len(lengths)), lengths)
+    touch = np.arange(len(entry)) + np.repeat(paths.bounds[bags.path] - np.cumsum(lengths) + lengths, lengths)
+    place = bags.bag[entry] * channels + paths.touches[touch]
+    dealt = np.bincount(place, part[touch] * bags.conversions[entry], minlength=size * channels)
     whole, value = (
         np.bincount(paths.touches, part * what[paths.owner], minlength=channels).astype(np.float64)
         for what in (paths.conversions, paths.value)
@@ -238,21 +252,35 @@ def _steps(paths: Paths, bags: _Bags) -> tuple[Floats, Floats]:
 
     Sources are the channels and the start, targets the channels, conversion and null.
     """
-    channels, code = len(paths.channels), paths.touches[bags.touch]
-    lengths = np.diff(paths.bounds)[bags.path]
-    ends = np.cumsum(lengths)
-    before = np.append(channels, code)[: len(code)]
-    before[ends - lengths] = channels
-    rows, width = channels + 1, channels + 2
-    place = (bags.bag[bags.entry] * rows + before) * width + code
-    final = (bags.bag * rows + code[ends - 1]) * width + channels
-    counts = np.zeros(bags.size * rows * width)
-    for where, how_often in (
-        (place, (bags.conversions + bags.nulls)[bags.entry]), (final, bags.conversions), (final + 1, bags.nulls),
-    ):  # fmt: skip
-        counts += np.bincount(where, how_often, minlength=len(counts))
+    channels = len(paths.channels)
+    counts = np.zeros((bags.size, channels + 1, channels + 2))
+    given = (paths.touches, paths.bounds, bags.path, bags.bag, bags.conversions, bags.nulls)
+    if worth_compiling(len(paths.touches)):
+        _compiled()["pace"](*given, counts)
+    else:
+        lists: list[Any] = [values.tolist() for values in given]  # Python reads them several times faster than arrays
+        pace(lists[0], lists[1], lists[2], lists[3], lists[4], lists[5], counts)
     values = np.bincount(paths.touches[paths.bounds[1:] - 1], paths.value, minlength=channels)
-    return counts.reshape(bags.size, rows, width), values.astype(np.float64)
+    return counts, values.astype(np.float64)
+
+
+def pace(
+    touches: Ints, bounds: Ints, path: Ints, bag: Ints, conversions: Floats, nulls: Floats, counts: Floats
+) -> None:
+    """Count the steps of paths in bags, from the start to conversion or null (numba compiles it)."""
+    start, bought = counts.shape[1] - 1, counts.shape[2] - 2
+    for entry in range(len(path)):
+        place, before, often = bag[entry], start, conversions[entry] + nulls[entry]
+        for touch in range(bounds[path[entry]], bounds[path[entry] + 1]):
+            counts[place, before, touches[touch]] += often
+            before = touches[touch]
+        counts[place, before, bought] += conversions[entry]
+        counts[place, before, bought + 1] += nulls[entry]
+
+
+@cache
+def _compiled() -> dict[str, Callable[..., Any]]:
+    return jit(pace, names=globals())
 
 
 def _removed(counts: Floats, values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -298,6 +326,8 @@ def _table(paths: Paths, model: Model, found: _Credits, rest: Floats, rules: Rul
         share = credit / paths.total
         tails = [(1 - rules.level) / 2, (1 + rules.level) / 2]
         low, high = np.nanquantile(_normed(drawn), tails, axis=0)
+        ends = (share <= 0) | (share >= 1)  # of all or none, paths drawn again say nothing about other paths
+        low[ends], high[ends] = wilson(np.round(credit[ends]), np.full(int(ends.sum()), paths.total), rules.level)
     columns = (model, channels, credit, share, low, high, rules.level, value, reason)
     table = pd.DataFrame(dict(zip(CREDITS, columns, strict=True)), index=range(len(channels)))
     table = table.astype({"model": "str", "channel": "str", "reason": "str"})

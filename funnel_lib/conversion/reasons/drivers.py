@@ -14,10 +14,10 @@ import pandas as pd
 from funnel_lib.config import Rules
 from funnel_lib.conversion.rates import TOO_FEW, adjust
 from funnel_lib.conversion.reasons.design import ONE_GROUP, Design, design
-from funnel_lib.conversion.worth.resampling import Floats, Rng, z_of
+from funnel_lib.conversion.worth.intervals import Floats, Rng, z_of
 from funnel_lib.errors import ConfigError, choices
 
-NOT_CAUSAL, NO_FIT = "not_causal", "does_not_fit"
+NOT_CAUSAL, NO_FIT, NO_VARIATION = "not_causal", "does_not_fit", "no_variation"
 EVENTS_PER_PARAMETER = 5
 COLUMNS = [
     "attribute", "value", "reference", "units", "converted", "rate", "odds_ratio", "odds_low", "odds_high", "effect",
@@ -83,8 +83,8 @@ def drivers(
     low, high, level, p, p_adjusted, clear, half_1, half_2, stable, reason`, the clear ones first, by size of the
     effect. The reference of an attribute is its most frequent value. `reason`: `too_few` units or conversions with
     the value (see `design`); `separated`: all of them convert, or none; `collinear` with attributes before it;
-    `one_group`: there is nothing to compare; of the whole model `does_not_fit`, or `too_few` (fewer than 5 conversions,
-    or non-conversions, for each estimate).
+    `one_group`: there is nothing to compare; of the whole model `does_not_fit`, `no_variation` (all convert, or none),
+    or `too_few` (fewer than 5 conversions, or non-conversions, for each estimate).
 
     Raises
     ------
@@ -95,18 +95,19 @@ def drivers(
     made = design(people, list(attributes), converted, rules)
     kept = made.kept
     groups = None if cluster is None else pd.factorize(people[cluster], use_na_sentinel=False)[0][kept]
-    y = converted[kept]
-    reason = _hopeless(made, y)
-    whole = None if reason else _fit(made, y, groups, np.ones(len(y), dtype=bool))
+    units, bought = len(made.kind), int(np.count_nonzero(converted[kept]))
+    one_way = len(converted) > 0 and (bool(converted.all()) or not converted.any())
+    reason = NO_VARIATION if one_way else _hopeless(made, min(bought, units - bought))
+    whole = None if reason else _fit(made, groups, np.ones(units, dtype=bool))
     reason = reason or (NO_FIT if whole is None else "")
     found = made.rows.assign(level=rules.level, clear=False, stable=False)
     if whole is not None:
-        half = _halves(len(y), groups, rng)
-        found = _with_estimates(found, whole, [_fit(made, y, groups, part) for part in (half, ~half)], rules)
-    found["reason"] = found["reason"].where(found["reason"] != "", reason).astype("str")
+        half = _halves(units, groups, rng)
+        found = _with_estimates(found, whole, [_fit(made, groups, part) for part in (half, ~half)], rules)
+    found["reason"] = found["reason"].where((found["reason"] != "") & (reason != NO_VARIATION), reason).astype("str")
     found["size"] = -found["effect"].abs() if "effect" in found else 0.0
     ordered = found.sort_values(["clear", "size"], ascending=[False, True], kind="stable", ignore_index=True)
-    return Drivers(ordered.reindex(columns=COLUMNS), len(y), int(y.sum()), int((~kept).sum()), reason)
+    return Drivers(ordered.reindex(columns=COLUMNS), units, bought, int((~kept).sum()), reason)
 
 
 def _check(people: pd.DataFrame, names: Sequence[str], outcome: str) -> None:
@@ -120,11 +121,10 @@ def _check(people: pd.DataFrame, names: Sequence[str], outcome: str) -> None:
         raise ConfigError("The outcome is neither yes nor no.", where=outcome, allowed="true and false, or 1 and 0")
 
 
-def _hopeless(made: Design, y: npt.NDArray[np.bool_]) -> str:
+def _hopeless(made: Design, rarer: int) -> str:
     if made.columns.shape[1] == 0:
         reasons = {*made.rows["reason"]} or {ONE_GROUP}
         return min(reasons) if len(reasons) == 1 else TOO_FEW
-    rarer = min(int(y.sum()), int((~y).sum()))
     return TOO_FEW if rarer < EVENTS_PER_PARAMETER * (made.columns.shape[1] + 1) else ""
 
 
@@ -135,25 +135,27 @@ def _halves(size: int, groups: npt.NDArray[np.int64] | None, rng: Rng) -> npt.ND
     return np.asarray((rng.permutation(count) < count // 2)[groups])
 
 
-def _fit(
-    made: Design, y: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64] | None, part: npt.NDArray[np.bool_]
-) -> _Fit | None:
+def _fit(made: Design, groups: npt.NDArray[np.int64] | None, part: npt.NDArray[np.bool_]) -> _Fit | None:
     """Fit the model to a part of the units; None where it has no finite solution."""
-    import statsmodels.api as sm
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
 
-    x, answers = sm.add_constant(made.columns[part], has_constant="add"), y[part].astype(np.float64)
-    weight, weights, how = np.ones(len(x)), dict[str, Any](), dict[str, Any]()
+    kind = made.kind[part]
     if groups is None:  # units that are alike in all are one row: many units cost no more than few
-        places, weight = _patterns(np.column_stack([x, answers]))
-        x, answers, weights = x[places], answers[places], {"freq_weights": weight}
+        weight = np.bincount(kind, minlength=len(made.converted)).astype(np.float64)
+        kind = np.flatnonzero(weight)
+        weight = weight[kind]
+        weights, how = {"freq_weights": weight}, dict[str, Any]()
     else:
+        weight, weights = np.ones(len(kind)), dict[str, Any]()
         how = {"cov_type": "cluster", "cov_kwds": {"groups": groups[part]}}
+    x, answers = np.column_stack([np.ones(len(kind)), made.columns[kind]]), made.converted[kind].astype(np.float64)
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a search that does not end is said as a warning
         try:
-            result = sm.GLM(answers, x, family=sm.families.Binomial(), **weights).fit(**how)
+            result = GLM(answers, x, family=Binomial(), **weights).fit(**how)
         except (Warning, ArithmeticError, ValueError, np.linalg.LinAlgError):
             return None
     beta, covariance = np.asarray(result.params), np.asarray(result.cov_params())
@@ -163,17 +165,6 @@ def _fit(
     effect, gradient = _effects(made, x, weight / weight.sum(), beta)
     spread = np.sqrt(np.einsum("ij,jk,ik->i", gradient, covariance, gradient))
     return _Fit(beta[1:], error[1:], effect, spread)
-
-
-def _patterns(table: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Return the place of one row of each kind, and how many there are of it; all numbers are 0 or 1."""
-    code = np.zeros(len(table), dtype=np.int64)
-    for column in table.T:  # numbered anew after each column, so that codes stay small however many columns there are
-        code = np.asarray(pd.factorize(2 * code + column.astype(np.int64))[0], dtype=np.int64)
-    counts = np.bincount(code)
-    places = np.zeros(len(counts), dtype=np.int64)
-    places[code[::-1]] = np.arange(len(code))[::-1]
-    return places, counts.astype(np.float64)
 
 
 def _effects(made: Design, x: Floats, weight: Floats, beta: Floats) -> tuple[Floats, Floats]:

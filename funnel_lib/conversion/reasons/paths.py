@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from funnel_lib.conversion.engine.source import microseconds
+from funnel_lib.conversion.keeping.arranging import Ints
+from funnel_lib.conversion.reasons.touches import Touches
+from funnel_lib.conversion.reasons.walks import Limits, Rows, Sold, walked
 from funnel_lib.errors import ConfigError, DataError
 from funnel_lib.schema import CHANNEL, TS, USER_ID
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -50,27 +53,32 @@ class Paths:
 
 
 def paths(
-    touches: pd.DataFrame,
+    touches: pd.DataFrame | Touches,
     conversions: pd.DataFrame,
     *,
     lookback: timedelta = timedelta(days=30),
     pause: timedelta | None = None,
     as_of: datetime | None = None,
+    horizon: timedelta | None = None,
 ) -> Paths:
     """Join touches to the conversions that they may have led to.
 
     A touch belongs to the next conversion of the same person, if that comes within the look-back window (both ends
     included); so no touch serves two conversions. All other touches led to none: they make non-converting paths, cut
-    where a person pauses for longer than the window. A path that ended less than a window before `as_of` may still
+    where a person pauses for longer than the window. A path that ended less than the horizon before `as_of` may still
     convert and is set aside (`open`, in paths), not counted as a failure.
 
     Parameters
     ----------
-    touches : `user_id, channel, ts`: visits or clicks. Events do as well, with a `pause`.
-    conversions : `user_id, ts`, and `value` where it is known. Those of one person at one instant are one path.
+    touches : `user_id, channel, ts`: visits or clicks. Events do as well, with a `pause`; those of a log as of
+        `touches`.
+    conversions : `user_id, ts`, and `value` where it is known. Those of one person at one instant are one path. With
+        touches of a log, `user_id` is the place in its `units`, -1 for who is not in it.
     lookback : how long a touch may have an effect.
     pause : rows of a person in one channel that follow each other at most this closely are one touch.
     as_of : what is known: later rows are not looked at. Default: the newest row.
+    horizon : how long after its last touch a path may still convert, where something else ends it sooner than the
+        look-back window, such as a funnel's. Default: that window.
 
     Returns
     -------
@@ -85,24 +93,39 @@ def paths(
     if lookback <= timedelta(0):
         raise ConfigError("The look-back window is longer than nothing.", where="lookback", found=lookback)
     aside: dict[str, int] = {}
-    touched = _usable(touches, [USER_ID, CHANNEL, TS], aside, "touches")
     bought = _usable(conversions, [USER_ID, TS], aside, "conversions")
-    newest = [part[TS].max() for part in (touched, bought) if len(part)]
-    known = pd.Timestamp(as_of) if as_of is not None else max(newest, default=pd.Timestamp(0, tz="UTC"))
-    aside["later"] = sum(int((part[TS] > known).sum()) for part in (touched, bought))
-    touched, bought = (part[part[TS] <= known] for part in (touched, bought))
-    codes, names = pd.factorize(touched[CHANNEL].astype("str"), sort=True)
-    log = _sorted(touched, bought, codes.astype(np.int64), len(names), aside)
-    if pause is not None:
-        log = _merged(log, pause // timedelta(microseconds=1), len(names))
+    touched = touches if isinstance(touches, Touches) else _usable(touches, [USER_ID, CHANNEL, TS], aside, "touches")
+    known = _newest(touched, bought) if as_of is None else microseconds(as_of)
+    moment = pd.Timestamp(known, unit="us", tz="UTC")
+    frames = [part for part in (touched, bought) if isinstance(part, pd.DataFrame)]
+    aside["later"] = sum(int((part[TS] > moment).sum()) for part in frames)
+    bought = bought[bought[TS] <= moment]
+    if isinstance(touched, Touches):
+        met, person = touched, touched.places(bought[USER_ID].to_numpy())
+    else:
+        met, person = _numbered(touched[touched[TS] <= moment], bought)
+    if "value" in bought:
+        aside["no_value"] = int(bought["value"].isna().sum())
     microsecond = timedelta(microseconds=1)
-    return _joined(
-        log,
-        tuple(map(str, names)),
-        lookback // microsecond,
-        int(known.as_unit("us").to_numpy().astype(np.int64)),
-        aside,
-    )
+    wait, gap = (lookback if horizon is None else horizon) // microsecond, -1 if pause is None else pause // microsecond
+    there = person >= 0
+    sold = _sold(bought[there], person[there], len(met.rows.low))
+    limits = Limits(met.first, min(met.last, known), known, lookback // microsecond, wait, gap)
+    cut = walked(met.rows, sold, limits)
+    aside["open"] = int(cut.open[0])
+    stray = bought.loc[~there, "value"].fillna(0).sum() if "value" in bought else 0.0  # of people without any event
+    return Paths(
+        met.channels, cut.channel, np.append(0, cut.length.cumsum()), cut.conversions, cut.value,
+        (cut.conversions == 0).astype(np.float64), cut.age, float(cut.untouched[0] + (~there).sum()),
+        float(cut.untouched[1] + stray), {reason: rows for reason, rows in aside.items() if rows},
+    )  # fmt: skip
+
+
+def _newest(touched: pd.DataFrame | Touches, bought: pd.DataFrame) -> int:
+    """Return the moment of the newest row; 0 where there is none."""
+    frames = [part for part in (touched, bought) if isinstance(part, pd.DataFrame) and len(part)]
+    ends = [int(pd.DatetimeIndex(part[TS]).asi8.max()) for part in frames]
+    return max([*ends, *([touched.newest] if isinstance(touched, Touches) else [])], default=0)
 
 
 def read_paths(table: pd.DataFrame, *, separator: str = ">") -> Paths:
@@ -134,19 +157,6 @@ def read_paths(table: pd.DataFrame, *, separator: str = ">") -> Paths:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Log:
-    """Touches and conversions in one sequence, by user and time; of one instant, touches come first."""
-
-    user: Ints
-    ts: Ints
-    code: Ints  # of the channel; the number of channels stands for a conversion
-    value: Floats
-
-    def keep(self, mask: npt.NDArray[np.bool_]) -> _Log:
-        return _Log(self.user[mask], self.ts[mask], self.code[mask], self.value[mask])
-
-
 def _need(frame: pd.DataFrame, columns: list[str], where: str) -> None:
     missing = [name for name in columns if name not in frame]
     if missing:
@@ -169,61 +179,30 @@ def _usable(frame: pd.DataFrame, columns: list[str], aside: dict[str, int], wher
     return kept
 
 
-def _sorted(touched: pd.DataFrame, bought: pd.DataFrame, codes: Ints, channels: int, aside: dict[str, int]) -> _Log:
-    """Return both in one sequence. One integer per row (user, time, code) sorts ten times as fast as three keys."""
-    user = pd.factorize(pd.concat([touched[USER_ID], bought[USER_ID]], ignore_index=True))[0].astype(np.int64)
-    moments, moment = np.unique(
-        np.concatenate([pd.DatetimeIndex(part[TS]).asi8 for part in (touched, bought)]), return_inverse=True
-    )
-    wide, code_bits = len(moments).bit_length(), int(channels).bit_length()
-    if wide + code_bits + len(user).bit_length() > 63:
-        raise DataError("These are too many touches at once.", found=len(user), do="Take a shorter time.")
-    key = ((user << wide | moment) << code_bits) | np.concatenate([codes, np.full(len(bought), channels)])
-    worth = np.full(len(bought), np.nan)
-    if "value" in bought:
-        aside["no_value"] = int(bought["value"].isna().sum())
-        worth = bought["value"].fillna(0).to_numpy(dtype=np.float64)
-    worth = worth[np.argsort(key[len(touched) :], kind="stable")]
-    key.sort()
-    code, moment = key & (1 << code_bits) - 1, key >> code_bits & (1 << wide) - 1
-    value = np.zeros(len(key))
-    value[code == channels] = worth
-    return _Log(key >> wide + code_bits, moments[moment], code, value)
+def _numbered(touched: pd.DataFrame, bought: pd.DataFrame) -> tuple[Touches, Ints]:
+    """Return the rows of a frame of touches in order, and whose each conversion is.
+
+    One integer per row (user, time, channel) sorts ten times as fast as three keys.
+    """
+    codes, names = pd.factorize(touched[CHANNEL].astype("str"), sort=True)
+    users, people = pd.factorize(pd.concat([touched[USER_ID], bought[USER_ID]], ignore_index=True))
+    moments, moment = np.unique(pd.DatetimeIndex(touched[TS]).asi8, return_inverse=True)
+    wide, code_bits = len(moments).bit_length(), len(names).bit_length()
+    if wide + code_bits + len(users).bit_length() > 63:
+        raise DataError("These are too many touches at once.", found=len(users), do="Take a shorter time.")
+    own = users[: len(touched)].astype(np.int64)
+    key = np.sort(((own << wide | moment) << code_bits) | codes)
+    bounds = np.append(0, np.bincount(own, minlength=len(people)).cumsum())
+    at, kind = moments[key >> code_bits & (1 << wide) - 1], key & (1 << code_bits) - 1
+    rows = Rows(at, kind, np.append(np.arange(len(names)), -1), bounds[:-1], bounds[1:])
+    first, last = (int(moments[end]) if len(moments) else 0 for end in (0, -1))
+    return Touches(tuple(map(str, names)), rows, None, first, last), users[len(touched) :]
 
 
-def _merged(log: _Log, pause_us: int, conversion: int) -> _Log:
-    """Return the log without touches that only go on with the one just before."""
-    again = (np.diff(log.user) == 0) & (np.diff(log.code) == 0) & (np.diff(log.ts) <= pause_us)
-    return log.keep(~np.append(False, again) | (log.code == conversion))
-
-
-def _joined(log: _Log, names: tuple[str, ...], lookback_us: int, known_us: int, aside: dict[str, int]) -> Paths:
-    """Cut the touches into paths and give each what it led to."""
-    bought = log.code == len(names)
-    repeated = bought & np.append(False, (np.diff(log.user) == 0) & (np.diff(log.ts) == 0) & bought[:-1])[: len(bought)]
-    head = np.flatnonzero(bought & ~repeated)
-    place = np.cumsum(bought & ~repeated)  # for a touch: the number of the next conversion in the whole log
-    count = np.bincount(place[bought] - 1, minlength=len(head)).astype(np.float64)
-    worth = np.bincount(place[bought] - 1, log.value[bought], minlength=len(head))
-    touch, following = log.keep(~bought), place[~bought]
-    there = np.append(head, -1)[following]  # -1: no conversion comes; any row will do, as the user or time is wrong
-    soon = log.ts[there] - touch.ts <= lookback_us
-    led = (following < len(head)) & (log.user[there] == touch.user) & soon
-    late = np.diff(touch.ts) > lookback_us
-    cut = (np.diff(touch.user) != 0) | (np.diff(following) != 0) | (led[1:] != led[:-1]) | (~led[1:] & late)
-    starts = np.flatnonzero(np.append(True, cut)[: len(led)])
-    bounds = np.append(starts, len(led))
-    success, last = led[starts], touch.ts[bounds[1:] - 1]
-    still_open = ~success & (last + lookback_us > known_us)
-    aside["open"] = int(still_open.sum())
-    closed = np.repeat(~still_open, np.diff(bounds))
-    end = np.where(success, log.ts[there[starts]], last)
-    ages = (np.repeat(end, np.diff(bounds)) - touch.ts)[closed] / 86_400_000_000
-    success, number = success[~still_open], following[starts][~still_open]
-    gained, value = (np.where(success, np.append(what, 0)[number], 0.0) for what in (count, worth))
-    lengths = np.append(0, np.diff(bounds)[~still_open].cumsum())
-    reasons = {reason: rows for reason, rows in aside.items() if rows}
-    return Paths(
-        names, touch.code[closed], lengths, gained, value, (~success).astype(np.float64), ages,
-        float(count.sum() - gained.sum()), float(worth.sum() - value.sum()), reasons,
-    )  # fmt: skip
+def _sold(bought: pd.DataFrame, person: Ints, people: int) -> Sold:
+    """Return the conversions of each person in order of time."""
+    at = pd.DatetimeIndex(bought[TS]).asi8
+    value = bought["value"].fillna(0).to_numpy(dtype=np.float64) if "value" in bought else np.full(len(at), np.nan)
+    order = np.lexsort((at, person))
+    begin = np.append(0, np.bincount(person, minlength=people).cumsum())
+    return Sold(at[order], value[order], begin)

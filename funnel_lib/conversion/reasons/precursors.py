@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 
-import duckdb
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.durations.spells import NOT_KNOWN, moment
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.rates import closed_only
-from funnel_lib.schema import EVENT, TS
+from funnel_lib.conversion.reasons.spans import Bools, first_met, persons_of, spans
 
 LONGEST, SHORTEST = timedelta(days=30), timedelta(days=1)
 BEFORE = "before: "
@@ -32,38 +33,39 @@ def driver_table(scope: Scope, journeys: Journeys, *, most: int = 10) -> tuple[p
 
     Returns
     -------
-    Frame (one row per unit: `unit`, `converted`, the attributes), the names of the attributes, and the time looked at.
+    Frame (one row per unit: `converted`, the attributes), the names of the attributes, and the time looked at.
     """
     depth = journeys.frame["mature_depth" if closed_only(journeys, scope.workbook.rules) else "depth"]
-    people = journeys.select(depth > 0)
-    table = pd.DataFrame({
-        "unit": people.frame["unit"], "converted": depth[depth > 0].to_numpy() >= len(scope.funnel.steps),
-    })  # fmt: skip
+    known = (depth > 0).to_numpy(dtype=bool)
     skipped = {scope.split_group[0]} if scope.split_group is not None else set()
-    splits = [name for name in scope.workbook.segments if name not in skipped and name in people.frame]
-    table = table.assign(**{name: people.frame[name].to_numpy() for name in splits})
-    lookback = fair_lookback(scope, people)
-    if lookback < SHORTEST or not scope.events.exists():
+    splits = [name for name in scope.workbook.segments if name not in skipped and name in journeys.frame]
+    table = journeys.frame.loc[known, splits].reset_index(drop=True)
+    table.insert(0, "converted", depth.to_numpy()[known] >= len(scope.funnel.steps))
+    lookback = fair_lookback(scope, journeys, known)
+    log = None if lookback < SHORTEST else EventLog.of(scope)
+    if log is None:
         return table, splits, timedelta(0)
-    least = scope.workbook.rules.min_units
-    earlier = before_entry(scope.events, people, lookback, most=most, least=least)
-    return table.join(earlier), [*splits, *earlier], lookback
+    earlier = before_entry(log, journeys, lookback, known, most=most, least=scope.workbook.rules.min_units)
+    return pd.concat([table, earlier], axis=1), [*splits, *earlier], lookback
 
 
-def fair_lookback(scope: Scope, journeys: Journeys) -> timedelta:
-    """Return for how long before its entry every unit can be followed back in the data, at most 30 days."""
-    first_day = scope.store.facts()["first_day"]
-    if first_day is None or journeys.frame.empty or journeys.frame["first_entry"].isna().any():
+def fair_lookback(scope: Scope, journeys: Journeys, among: Bools | None = None) -> timedelta:
+    """Return for how long before its entry every unit (`among` some) can be followed back in the data, at most 30 days.
+
+    Zero where the data, or an entry, has no known time.
+    """
+    first_day, entered = scope.store.facts()["first_day"], _entered(journeys, among)
+    if first_day is None or len(entered) == 0 or entered.min() == NOT_KNOWN:
         return timedelta(0)
     start = datetime.combine(date.fromisoformat(first_day), time.min, tzinfo=scope.workbook.zone)
-    earliest: datetime = journeys.frame["first_entry"].min().to_pydatetime()
-    return min(LONGEST, earliest - start)
+    return min(LONGEST, timedelta(microseconds=int(entered.min()) - moment(start)))
 
 
 def before_entry(
-    events: Path, journeys: Journeys, lookback: timedelta, *, most: int = 10, least: int = 1
-) -> pd.DataFrame:
-    """Return whether each unit had had an event in the time before its first entry.
+    log: EventLog, journeys: Journeys, lookback: timedelta, among: Bools | None = None, *, most: int = 10,
+    least: int = 1,
+) -> pd.DataFrame:  # fmt: skip
+    """Return whether each unit (`among` some) had had an event in the time before its first entry.
 
     Strictly before it, and at most `lookback` before it. The funnel's own events are left out.
 
@@ -72,27 +74,22 @@ def before_entry(
     Frame of yes and no, one row per journey, one column `before: EVENT` per event that at least `least` units had had,
     and at least as many had not; those of most units, by name.
     """
-    entered = journeys.moments("first_entry")
-    limits = pd.DataFrame({
-        "place": np.arange(len(entered)), "unit": journeys.frame["unit"].astype("str"), "until": entered,
-        "since": entered - lookback // timedelta(microseconds=1),
-    })  # fmt: skip
+    persons, until = persons_of(log, journeys), _entered(journeys, among) - 1
+    after = until - lookback // timedelta(microseconds=1)
     own = {name for step in journeys.funnel.steps for name in step.events}
-    with duckdb.connect() as connection:
-        connection.register("limits", limits)
-        connection.read_parquet(str(events)).create_view("log")
-        query = (
-            f"SELECT DISTINCT place, log.{EVENT} AS name FROM log JOIN limits "  # noqa: S608
-            f'ON CAST(log."{journeys.funnel.unit}" AS VARCHAR) = limits.unit '
-            f"WHERE epoch_us(log.{TS}) < until AND epoch_us(log.{TS}) >= since AND NOT list_contains($own, log.{EVENT})"
-        )
-        found = connection.sql(query, params={"own": sorted(own)}).to_arrow_table().to_pandas()
-    counts = found["name"].value_counts()
-    usual = counts[(counts >= least) & (counts <= len(limits) - least)]
-    chosen = sorted(sorted(usual.index, key=lambda name: (-usual[name], name))[:most])
-    table = pd.DataFrame(index=range(len(limits)))
-    for name in chosen:
-        had = np.zeros(len(limits), dtype=bool)
-        had[found.loc[found["name"] == name, "place"].to_numpy(dtype=np.int64)] = True
-        table[f"{BEFORE}{name}"] = had
-    return table
+    found = spans(log, persons if among is None else persons[among], after, until)
+    met = first_met(log, found, log.event, len(log.names), own)
+    counts = np.bincount(met.thing, minlength=len(log.names))
+    usual = np.flatnonzero((counts >= max(least, 1)) & (counts <= len(until) - least))
+    most_units = sorted(usual, key=lambda code: (-counts[code], log.names[code]))[:most]
+    columns = {}
+    for code in sorted(most_units):
+        had = np.zeros(len(until), dtype=bool)
+        had[met.span[met.thing == code]] = True
+        columns[f"{BEFORE}{log.names[code]}"] = had
+    return pd.DataFrame(columns, index=range(len(until)))
+
+
+def _entered(journeys: Journeys, among: Bools | None) -> npt.NDArray[np.int64]:
+    entered = journeys.moments("first_entry")
+    return entered if among is None else entered[among]

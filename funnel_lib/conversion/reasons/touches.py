@@ -1,86 +1,87 @@
-"""The visits by which people came: read from the events person by person, in numbers instead of names."""
+"""The visits by which people came: the rows of the log of events that name a channel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-import duckdb
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from funnel_lib.schema import CHANNEL, TS, USER_ID
+from funnel_lib.conversion.engine.source import microseconds
+from funnel_lib.conversion.keeping.arranging import Ints
+from funnel_lib.conversion.keeping.eventlog import EventLog
+from funnel_lib.conversion.reasons.walks import Rows, reached
+from funnel_lib.schema import CHANNEL
 
 OTHER = "other"
 
 
 @dataclass(frozen=True)
 class Touches:
-    """Events that name a channel.
+    """Rows that name a channel, person by person.
 
-    `frame` : `user_id` (the person's number), `channel`, `ts` (UTC); those of a person together. `users` : who has
-    which number, from 0, in order.
+    `channels` : their names, in order. `rows` : what people did; a row's channel is a place among the names.
+    `people` : who they are, ascending; None: all, numbered as they stand. `first, last` : only rows between these two
+    moments count (microseconds since 1970, both included).
     """
 
-    frame: pd.DataFrame
-    users: pa.Array
+    channels: tuple[str, ...]
+    rows: Rows
+    people: Ints | None
+    first: int
+    last: int
 
-    def numbered(self, users: pd.Series[str]) -> pd.Series[int]:
-        """Return the number of each person; those without a touch get numbers of their own, as they come."""
-        texts = pa.array(users.astype("str"), type=self.users.type)
-        found = pc.fill_null(pc.index_in(texts, value_set=self.users), -1).to_numpy(zero_copy_only=False)
-        places = found.astype(np.int64)
-        new = places < 0
-        places[new] = len(self.users) + pd.factorize(users[new])[0]
-        return pd.Series(places, index=users.index)
+    @property
+    def newest(self) -> int:
+        """When the newest row was, whether it names a channel or not."""
+        there = self.rows.high > self.rows.low
+        return min(int(self.rows.at[self.rows.high[there] - 1].max(initial=self.first)), self.last)
+
+    def places(self, people: Ints) -> Ints:
+        """Return where each of these people stands among the rows; -1: nowhere."""
+        if self.people is None:
+            return people
+        if not len(self.people):
+            return np.full(len(people), -1)
+        found = np.minimum(np.searchsorted(self.people, people), len(self.people) - 1)
+        return np.where(self.people[found] == people, found, -1)
 
 
 def touches(
-    events: Path, *, since: datetime, until: datetime | None = None, units: pd.Series[str] | None = None, least: int = 0
+    log: EventLog,
+    *,
+    since: datetime,
+    before: datetime | None = None,
+    until: datetime | None = None,
+    people: Ints | None = None,
+    least: int = 0,
 ) -> Touches | None:
-    """Return the events with a channel, from `since` on; None where events name no channels or no people.
+    """Return the events with a channel, from `since` on; None where events name no channels.
 
     Parameters
     ----------
-    events : the canonical events (Parquet).
-    since, until : the first moment, and the one before which they lie; None: to the end of the data.
-    units : only those of these people; None: of everybody.
+    log : of all events.
+    since, before, until : the first moment, the one before which they lie, and the last one that is known.
+    people : only those of these, as places in the log's `units` (-1: not in the log); None: of everybody.
     least : a channel by which fewer people came is called `other`: it is not published.
     """
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        log = connection.read_parquet(str(events))
-        if not {CHANNEL, USER_ID} <= {*log.columns}:
-            return None
-        log.create_view("log")
-        names = sorted(name for (name,) in log.aggregate(CHANNEL).fetchall() if name is not None)
-        if units is not None:
-            connection.register("people", pa.table({"unit": pa.array(units, pa.large_string())}))
-        chosen = "" if units is None else f"AND {USER_ID} IN (SELECT unit FROM people)"  # noqa: S608
-        query = (
-            f"SELECT {USER_ID}, list({{'us': epoch_us({TS}), 'channel': list_position($names, {CHANNEL}) - 1}}) AS own "  # noqa: S608
-            f"FROM log WHERE {CHANNEL} IS NOT NULL AND {USER_ID} IS NOT NULL AND {TS} >= $since "
-            f"AND ($until IS NULL OR {TS} < $until) {chosen} GROUP BY {USER_ID} ORDER BY {USER_ID}"
-        )
-        found = connection.sql(query, params={"names": names, "since": since, "until": until}).to_arrow_table()
-    return _flat(found, names, least)
+    if CHANNEL not in log.columns:
+        return None
+    told = log.told(CHANNEL)
+    names = [str(name) for name in told.distinct()[:-1]]
+    chosen = None if people is None else _once(people[people >= 0])
+    low, high = (log.starts[:-1], log.starts[1:]) if chosen is None else (log.starts[chosen], log.starts[chosen + 1])
+    last = int(np.iinfo(np.int64).max)
+    last = min(last if before is None else microseconds(before) - 1, last if until is None else microseconds(until))
+    rows, first = Rows(log.at, told.codes, np.full(len(names) + 1, -1), low, high), microseconds(since)
+    came = reached(rows, first, last)
+    titles = [name if count >= least else OTHER for name, count in zip(names, came, strict=False)]
+    channels = sorted({title for title, count in zip(titles, came, strict=False) if count})
+    meaning = [channels.index(title) if count else -1 for title, count in zip(titles, came, strict=False)]
+    return Touches(tuple(channels), rows._replace(meaning=np.array([*meaning, -1])), chosen, first, last)
 
 
-def _flat(found: pa.Table, names: list[str], least: int) -> Touches:
-    """Return one row per touch from one row per person."""
-    users, own = (found[name].combine_chunks() for name in found.column_names)
-    rows = own.flatten()
-    person = np.repeat(np.arange(len(users)), own.value_lengths().to_numpy())
-    code = rows.field("channel").to_numpy().astype(np.int64)
-    size = max(len(names), 1)
-    people = np.bincount(np.unique(person * size + code) % size, minlength=size)
-    titles = [name if count >= least else OTHER for name, count in zip(names, people, strict=False)]
-    at = rows.field("us").to_numpy().astype(np.int64)
-    frame = pd.DataFrame({
-        USER_ID: person, CHANNEL: pd.array(titles, dtype="str").take(code),
-        TS: pd.array(at, dtype="datetime64[us, UTC]"),
-    })  # fmt: skip
-    return Touches(frame, users.cast(pa.large_string()))
+def _once(people: Ints) -> Ints:
+    """Return each of them once, in order; they mostly stand in order."""
+    ordered = people if (people[1:] >= people[:-1]).all() else np.sort(people)
+    return np.asarray(ordered[np.append(True, ordered[1:] > ordered[:-1])[: len(ordered)]])

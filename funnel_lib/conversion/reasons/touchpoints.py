@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.durations.spells import DAY_US, NOT_KNOWN, moment, reached
 from funnel_lib.conversion.durations.survival import half_of_conversions
 from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.conversion.keeping.contents import FRICTION, contents
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.rates import TOO_FEW, adjust, contrast, wilson
+from funnel_lib.conversion.reasons.spans import Met, first_met, kinds, persons_of, spans, ways
 from funnel_lib.errors import ConfigError
-from funnel_lib.schema import EVENT, PROPERTIES, TS
 
 Ints = npt.NDArray[np.int64]
-PAGE_KEYS = ("page_path", "page_location", "page", "url")
-FRICTION = ("rage_click", "dead_click", "exception", "app_exception", "error", "form_error", "payment_error")
 TOUCHPOINTS = [
     "content", "reach", "reach_share", "passed", "lost", "rate", "low", "high", "rest_rate", "difference", "diff_low",
     "diff_high", "p", "p_adjusted", "clear", "median_wait_days", "friction", "reason",
@@ -49,7 +45,7 @@ class Landmark:
 
 
 def touchpoints(
-    events: Path, journeys: Journeys, step: int, *, rules: Rules, after: timedelta | None = None
+    log: EventLog, journeys: Journeys, step: int, *, rules: Rules, after: timedelta | None = None
 ) -> tuple[pd.DataFrame, Landmark]:
     """Compare, at a step, who had met a content with who had not: how many of either went on.
 
@@ -59,8 +55,8 @@ def touchpoints(
 
     Parameters
     ----------
-    events : the canonical events (Parquet). A content is the path of the page where an event tells one (properties
-        `page_path`, `page_location`, `page` or `url`), else the event's name. Events of later steps are left out.
+    log : of the canonical events. Of each row it is told what it is about: the path of its page where it tells one,
+        else its event's name (see `contents`). Events of later steps are left out.
     journeys : units of whole closed windows, as in `rates`.
     step : where people stand, counted from 1; not the last.
     rules : level, least numbers and correction for the number of contents.
@@ -81,20 +77,30 @@ def touchpoints(
     days = _landmark(journeys, step, rules, after)
     if math.isnan(days):
         return pd.DataFrame(columns=TOUCHPOINTS), Landmark(days, 0, 0, TOO_FEW)
-    stood = _stood(journeys, step)
-    cut = stood["begun"] + round(days * DAY_US)
-    here = stood[(stood["next"] > cut) & (cut < stood["until"])].assign(cut=cut)
-    early = int((stood["next"] <= cut).sum())
+    stood = _stood(log, journeys, step)
+    stood["cut"] = stood["begun"] + round(days * DAY_US)
+    here = stood[(stood["next"] > stood["cut"]) & (stood["cut"] < stood["until"])]
+    early = int((stood["next"] <= stood["cut"]).sum())
     if len(here) < rules.min_units:
         return pd.DataFrame(columns=TOUCHPOINTS), Landmark(days, len(here), early, TOO_FEW)
-    with _log(events, journeys, here) as connection:
-        met = connection.sql(
-            "SELECT content, count(*) AS reach, count(*) FILTER (passed) AS passed, "
-            "median((next - first_met) / 86400000000.0) FILTER (passed) AS median_wait_days "
-            "FROM (SELECT content, unit, min(us) AS first_met, any_value(next) AS next, any_value(passed) AS passed "
-            "FROM met WHERE us <= cut GROUP BY content, unit) GROUP BY content ORDER BY reach DESC, content"
-        ).to_df()
-    return _judged(met, len(here), int(here["passed"].sum()), rules), Landmark(days, len(here), early)
+    about, times = contents(log), log.at
+    names = about.distinct()[:-1]
+    found = spans(log, *(here[name].to_numpy() for name in ("person", "before", "cut")))
+    met = first_met(log, found, about.codes, len(names), _own(journeys))
+    counted = _counted(met, here, times[met.row], names)
+    return _judged(counted, len(here), int(here["passed"].sum()), rules), Landmark(days, len(here), early)
+
+
+def _counted(met: Met, here: pd.DataFrame, at: npt.NDArray[np.integer[Any]], names: pd.Series[Any]) -> pd.DataFrame:
+    """Return of each content who had met it, who of them went on, and how long after meeting it first."""
+    passed = here["passed"].to_numpy()[met.span]
+    wait = (here["next"].to_numpy()[met.span] - at) / DAY_US
+    reach = np.bincount(met.thing, minlength=len(names))
+    went = np.bincount(met.thing[passed], minlength=len(names))
+    medians = pd.Series(wait[passed]).groupby(met.thing[passed]).median().reindex(range(len(names)))
+    columns = {"reach": reach, "passed": went, "median_wait_days": medians}
+    found = pd.DataFrame({"content": names.astype("str"), **columns})
+    return found[reach > 0].sort_values(["reach", "content"], ascending=[False, True], ignore_index=True)
 
 
 def _judged(met: pd.DataFrame, units: int, passed: int, rules: Rules) -> pd.DataFrame:
@@ -115,12 +121,12 @@ def _judged(met: pd.DataFrame, units: int, passed: int, rules: Rules) -> pd.Data
     )[TOUCHPOINTS]  # fmt: skip
 
 
-def routes(events: Path, journeys: Journeys, step: int, *, top: int = 8, level: float = 0.95) -> pd.DataFrame:
+def routes(log: EventLog, journeys: Journeys, step: int, *, top: int = 8, level: float = 0.95) -> pd.DataFrame:
     """Return the ways that people took from a step: up to four contents, until the next step or the end of the window.
 
     Parameters
     ----------
-    events, journeys, step : as in `touchpoints`; contents that follow themselves count once.
+    log, journeys, step : as in `touchpoints`; contents that follow themselves count once.
     top : so many ways, the most frequent first.
     level : of the intervals.
 
@@ -134,28 +140,24 @@ def routes(events: Path, journeys: Journeys, step: int, *, top: int = 8, level: 
     ConfigError : there is no such step.
     """
     _check(journeys, step)
-    stood = _stood(journeys, step)
-    here = stood.assign(cut=np.minimum(stood["next"] - 1, stood["until"]))
+    here = _stood(log, journeys, step)
     if here.empty:
         return pd.DataFrame(columns=ROUTES)
-    with _log(events, journeys, here, since="begun") as connection:
-        table: pd.DataFrame = connection.sql(_WAYS).to_df()
-    table = table.head(top).assign(rate=lambda t: t["passed"] / t["units"], share=lambda t: t["units"] / len(here))
+    about, until = contents(log), np.minimum(here["next"].to_numpy() - 1, here["until"].to_numpy())
+    texts = about.distinct().tolist()
+    found = spans(log, here["person"].to_numpy(), here["begun"].to_numpy(), until)
+    stops = ways(log, found, about.codes, _own(journeys), most=MOST_STOPS)
+    kind, first = kinds([*(stops + 1).T], len(here))
+    names = [[texts[stop] for stop in way if stop >= 0] for way in stops[first].tolist()]
+    table = pd.DataFrame({
+        "route": pd.Series([" → ".join(way) or NOTHING for way in names], dtype="str"), "units": np.bincount(kind),
+        "passed": np.bincount(kind[here["passed"].to_numpy()], minlength=len(first)),
+    })  # fmt: skip
+    table = table.sort_values(["units", "route"], ascending=[False, True], ignore_index=True).head(top)
     low, high = wilson(table["units"], np.full(len(table), len(here)), level)
-    return table.assign(share_low=low, share_high=high)
-
-
-_WAYS = f"""
-WITH one AS (
-    SELECT unit, us, content, lag(content) OVER (PARTITION BY unit ORDER BY us, content) AS before
-    FROM met WHERE us > begun
-), ways AS (
-    SELECT unit, array_to_string(list(content ORDER BY us, content)[1:{MOST_STOPS}], ' → ') AS route
-    FROM one WHERE content IS DISTINCT FROM before GROUP BY unit
-)
-SELECT coalesce(route, '{NOTHING}') AS route, count(*) AS units, count(*) FILTER (passed) AS passed
-FROM stood LEFT JOIN ways USING (unit) GROUP BY 1 ORDER BY units DESC, route
-"""  # noqa: S608
+    return table.assign(
+        rate=table["passed"] / table["units"], share=table["units"] / len(here), share_low=low, share_high=high
+    )
 
 
 def _check(journeys: Journeys, step: int) -> None:
@@ -179,55 +181,29 @@ def _following(journeys: Journeys, step: int) -> int:
     return next(place + 1 for place in range(step, len(before)) if before[place] == step)
 
 
-def _stood(journeys: Journeys, step: int) -> pd.DataFrame:
+def _stood(log: EventLog, journeys: Journeys, step: int) -> pd.DataFrame:
     """Return who stood at a step with a closed window.
 
-    Columns `unit, since` (first entry)`, begun` (at the step; the first: first entry)`, next` (never: the largest)`,
-    until` (end of the window)`, passed`; all times in microseconds since 1970.
+    Columns `person` (in the log)`, before` (the microsecond before the first entry)`, begun` (at the step; the first:
+    first entry)`, next` (never: the largest)`, until` (end of the window)`, passed`; all times in microseconds since
+    1970.
     """
-    depth, timed = journeys.frame["mature_depth"], journeys.frame[f"t_{step}"].notna()
-    whole = journeys.select((depth >= step) & timed & journeys.frame["first_entry"].notna())
-    at, entry, after = (reached(whole, place) for place in (step, 1, _following(journeys, step)))
+    entered = journeys.moments("first_entry")
+    kept = (journeys.frame["mature_depth"].to_numpy() >= step) & (entered != NOT_KNOWN)
+    kept &= journeys.moments(f"t_{step}") != NOT_KNOWN
+    at, entry, after = (reached(journeys, place)[kept] for place in (step, 1, _following(journeys, step)))
     never = np.iinfo(np.int64).max
     known = never if journeys.as_of is None else moment(journeys.as_of)
     window = journeys.funnel.window_us
     until = np.full(len(at), known) if window is None else np.minimum(entry + window, known)
     following = np.where(after == NOT_KNOWN, never, after)
     return pd.DataFrame({
-        "unit": whole.frame["unit"].astype("str"), "since": entry, "begun": at, "next": following, "until": until,
+        "person": persons_of(log, journeys)[kept], "before": entry - 1, "begun": at, "next": following, "until": until,
         "passed": following <= until,
     })  # fmt: skip
 
 
-@contextmanager
-def _log(
-    events: Path, journeys: Journeys, here: pd.DataFrame, *, since: str = "since"
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a connection with `stood` (the people) and `met` (what they met from `since` on until the cut)."""
-    own = sorted({event for step in journeys.funnel.steps for event in step.events} - _shared(journeys))
-    with duckdb.connect() as connection:
-        connection.register("given", here)
-        connection.execute("CREATE TEMP TABLE stood AS SELECT * FROM given")
-        connection.read_parquet(str(events)).create_view("log")
-        connection.execute(
-            f'CREATE TEMP TABLE met AS SELECT stood.*, epoch_us("{TS}") AS us, {_content(events)} AS content '  # noqa: S608
-            f'FROM log JOIN stood ON CAST("{journeys.funnel.unit}" AS VARCHAR) = stood.unit '
-            f'WHERE epoch_us("{TS}") BETWEEN stood.{since} AND stood.cut AND NOT list_contains(?, "{EVENT}")',
-            [own],
-        )
-        yield connection
-
-
-def _shared(journeys: Journeys) -> set[str]:
-    """Return the events of the first step: a page view opens the funnel and is what people look at later, too."""
-    return set(journeys.funnel.steps[0].events)
-
-
-def _content(events: Path) -> str:
-    """Return the SQL of what a row is about: the path of its page, else its event."""
-    if PROPERTIES not in pq.read_schema(events).names:
-        return f'"{EVENT}"'
-    pages = ", ".join(f"json_extract_string(\"{PROPERTIES}\", '$.{key}')" for key in PAGE_KEYS)
-    path = f"regexp_replace(regexp_replace(coalesce({pages}), '^[a-z]+://[^/]*', ''), '[?#].*$', '')"
-    friction = ", ".join(f"'{name}'" for name in FRICTION)
-    return f'CASE WHEN "{EVENT}" IN ({friction}) THEN "{EVENT}" ELSE coalesce(nullif({path}, \'\'), "{EVENT}") END'
+def _own(journeys: Journeys) -> set[str]:
+    """Return the events of later steps; a page view that opens the funnel is what people look at later, too."""
+    steps = journeys.funnel.steps
+    return {event for step in steps for event in step.events} - set(steps[0].events)

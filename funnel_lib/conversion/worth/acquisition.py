@@ -11,7 +11,7 @@ import pandas as pd
 from funnel_lib.config import Rules
 from funnel_lib.conversion.rates import TOO_FEW
 from funnel_lib.conversion.worth.costs import Costs
-from funnel_lib.conversion.worth.resampling import poisson_interval
+from funnel_lib.conversion.worth.intervals import poisson_interval
 from funnel_lib.periods import Period
 from funnel_lib.schema import CHANNEL, TS
 
@@ -74,8 +74,9 @@ def by_channel(
     -------
     Frame `channel, customers, cost, value, low, high, level, reason`, the highest cost first, `all` last.
     """
-    named = sorted({*firsts[CHANNEL].dropna(), *costs.frame.loc[costs.frame["cost"] > 0, CHANNEL]})
-    rows = []
+    named = sorted({*firsts[CHANNEL].dropna().unique(), *costs.frame.loc[costs.frame["cost"] > 0, CHANNEL]})
+    at, rows = pd.DatetimeIndex(firsts[TS]), []
+    firsts = firsts[(at >= pd.Timestamp(period.start)) & (at < pd.Timestamp(period.end))]
     for channel in [*named, ALL]:
         one = None if channel == ALL else channel
         found = _cost(firsts, costs, period, lag, rules, one)

@@ -11,8 +11,9 @@ import pandas as pd
 from funnel_lib.config import Rules
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.rates import adjust, closed_only, compare
-from funnel_lib.conversion.worth.resampling import UNKNOWN, Floats, Rng, ratio_interval
-from funnel_lib.schema import AMOUNT, TS, USER_ID
+from funnel_lib.conversion.worth.intervals import UNKNOWN, Floats, least_amounts, ratio_interval
+from funnel_lib.conversion.worth.orders import Orders
+from funnel_lib.schema import AMOUNT, TS
 
 HIGH_RATE, HIGH_VALUE = "high_rate_low_value", "low_rate_high_value"
 _COLUMNS = [
@@ -24,13 +25,11 @@ _COLUMNS = [
 def balance(
     journeys: Journeys,
     by: str,
-    orders: pd.DataFrame,
+    orders: Orders,
     *,
     margin: float,
     within: timedelta,
     rules: Rules,
-    rng: Rng,
-    draws: int = 1000,
 ) -> pd.DataFrame:
     """Return for each group how many convert and what those who do bring, so that neither is chased alone.
 
@@ -38,19 +37,18 @@ def balance(
     ----------
     journeys : see `Journeys`; mature ones only, as in `rates`, and only units whose time for orders is over.
     by : column with the groups.
-    orders : `user_id` (the journeys' unit), `ts`, `amount`, as of `Orders`.
+    orders : of the journeys' units.
     margin : the share of the amount that remains.
     within : orders count from a unit's first entry for so long: the same for all.
     rules : level, least numbers and correction.
-    rng, draws : of the intervals of money, see `ratio_interval`.
 
     Returns
     -------
     Frame `group, entered, converted, rate, low, high, value, value_low, value_high, per_person, per_person_low,
     per_person_high, rate_clear, value_clear, kind, level, reason`, largest group first. `rate` is of the last step,
-    with Wilson's interval; `value` the margin per unit that converted, `per_person` per unit that entered (both by
-    bootstrap): the second is what a group is worth for each that it sends. `rate_clear` and `value_clear` compare with
-    all other units (see `compare`; Welch's test for values), corrected for the number of groups. `kind` is
+    with Wilson's interval; `value` the margin per unit that converted, `per_person` per unit that entered (both as of
+    `ratio_interval`): the second is what a group is worth for each that it sends. `rate_clear` and `value_clear`
+    compare with all other units (see `compare`; Welch's test for values), corrected for the number of groups. `kind` is
     `high_rate_low_value` or `low_rate_high_value` where both are clear and point apart, else empty. `reason`:
     `too_few`.
     """
@@ -62,9 +60,9 @@ def balance(
     rated = compare(seen, by, step=len(seen.funnel.steps), base="first", rules=rules)
     depth = seen.frame["mature_depth" if closed_only(seen, rules) else "depth"].to_numpy()
     names, codes = seen.groups(by)
-    brought = margin * _brought(seen.frame, orders, within)
+    brought = margin * _brought(seen, orders, within)
     bought = depth >= len(seen.funnel.steps)
-    rows = [_row(brought[codes == place], bought[codes == place], depth[codes == place] > 0, rules, rng, draws)
+    rows = [_row(brought[codes == place], bought[codes == place], depth[codes == place] > 0, rules)
             for place in range(len(names))]  # fmt: skip
     money = pd.DataFrame(rows, columns=_COLUMNS[6:12]).assign(group=pd.Series(names, dtype="str"))
     p = np.array([_welch(brought, bought, codes == place, rules) for place in range(len(names))])
@@ -80,20 +78,25 @@ def balance(
     return table.assign(kind=pd.Series(kind, dtype="str"), level=rules.level)[_COLUMNS]
 
 
-def _brought(frame: pd.DataFrame, orders: pd.DataFrame, within: timedelta) -> Floats:
-    """Return the amount of the orders of each unit from its first entry on, for so long."""
-    entered = pd.DataFrame({USER_ID: frame["unit"].astype("str"), "since": frame["first_entry"]})
-    joined = orders.merge(entered.drop_duplicates(USER_ID), on=USER_ID)
-    inside = (joined[TS] >= joined["since"]) & (joined[TS] <= joined["since"] + within)
-    sums = joined[inside].groupby(USER_ID)[AMOUNT].sum()
-    return entered[USER_ID].map(sums).fillna(0.0).to_numpy(dtype=np.float64)
+def _brought(journeys: Journeys, orders: Orders, within: timedelta) -> Floats:
+    """Return the amount of the orders of each unit from its first entry on (less the funnel's grace), for so long."""
+    grace, wait = (
+        (part or timedelta(0)) // timedelta(microseconds=1) for part in (journeys.funnel.matching.grace, within)
+    )
+    place, at = orders.places(journeys.frame["unit"]), pd.DatetimeIndex(orders.frame[TS]).as_unit("us").asi8
+    mine = place >= 0
+    place, since = place[mine], journeys.moments("first_entry")[place[mine]]
+    inside = (at[mine] >= since - grace) & (at[mine] <= since + wait)
+    amounts = orders.frame[AMOUNT].to_numpy(dtype=np.float64)[mine]
+    return np.bincount(place[inside], amounts[inside], minlength=len(journeys.frame)).astype(np.float64)
 
 
-def _row(brought: Floats, bought: Any, entered: Any, rules: Rules, rng: Rng, draws: int) -> tuple[float, ...]:
+def _row(brought: Floats, bought: Any, entered: Any, rules: Rules) -> tuple[float, ...]:
     value = each = UNKNOWN
+    if bought.sum() >= least_amounts(rules):
+        value = ratio_interval(brought[bought], level=rules.level)
     if bought.sum() >= max(rules.min_events, 2) and entered.sum() >= rules.min_units:
-        value = ratio_interval(brought[bought], level=rules.level, rng=rng, draws=draws)
-        each = ratio_interval(np.where(bought, brought, 0.0)[entered], level=rules.level, rng=rng, draws=draws)
+        each = ratio_interval(np.where(bought, brought, 0.0)[entered], level=rules.level)
     return (*value, *each)
 
 

@@ -19,6 +19,7 @@ from funnel_lib.config import Rules
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.rates import TOO_FEW, Base, rates, wilson
 from funnel_lib.errors import ConfigError, DataError, choices
+from funnel_lib.schema import unwarned
 
 Light = Literal["above", "near", "below", "grey"]
 Origin = Literal["target", "history", "benchmark", "none"]
@@ -184,7 +185,8 @@ def bars(
             benchmark=dict(zip(map(str, known), known.loc[key], strict=True)) if key else None, as_of=as_of,
         )  # fmt: skip
         rows.append({**vars(held), "step": step, "name": name, "base": base, "numerator": k, "denominator": n})
-    return pd.DataFrame(rows, columns=BARS).assign(reason=lambda found: found["reason"].fillna(""))
+    found = pd.DataFrame(rows, columns=BARS).astype({"step": "int64"})
+    return found.assign(reason=found["reason"].fillna(""))
 
 
 def _past(history: pd.DataFrame, rules: Rules) -> npt.NDArray[np.float64]:
@@ -217,8 +219,9 @@ def _lit(held: Bar, few: bool) -> Bar:
 
 def _read(text: str, origin: str) -> pd.DataFrame:
     """Read and check a table of benchmarks."""
-    import pandera.pandas as pa
-    from pandera.errors import SchemaErrors
+    with unwarned():
+        import pandera.pandas as pa
+        from pandera.errors import SchemaErrors
 
     raw = pd.read_csv(StringIO(text), dtype="str", skipinitialspace=True)
     missing = [name for name in REQUIRED if name not in raw]
@@ -240,7 +243,8 @@ def _read(text: str, origin: str) -> pd.DataFrame:
     share = pa.Check(lambda table: (table["unit"] != "share") | (table["value"] <= 1), error="a share is at most 1")
     order = pa.Check(lambda table: ~(table["value_high"] < table["value"]), error="value_high is not below value")
     try:
-        checked = pa.DataFrameSchema(said, checks=[share, order]).validate(raw, lazy=True)
+        with unwarned():
+            checked = pa.DataFrameSchema(said, checks=[share, order]).validate(raw, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases.drop_duplicates(["column", "check"])  # one example of each fault
         faults = "; ".join(f"{case.column}: {case.check} ({case.failure_case})" for case in cases.itertuples())

@@ -48,7 +48,7 @@ def bottlenecks(
     worth : of one conversion, in the workbook's currency.
     rules : level and least numbers.
     rng, draws : intervals are percentiles of so many multinomial draws of how far each unit went, and of normal draws
-        of the worth with the standard error that its interval tells. The bar is taken as certain.
+        of the worth, as far to each side as its limit there. The bar is taken as certain.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def bottlenecks(
         if not reason and math.isnan(worth.value):
             reason = NO_VALUE
         rows.append({**row, "units": int(row["denominator"]), "gap": gap, **gained, "reason": reason})
-    table = pd.DataFrame(rows).reindex(columns=BOTTLENECKS).astype({"reason": "str"})
+    table = pd.DataFrame(rows).reindex(columns=BOTTLENECKS).astype({"step": "int64", "reason": "str"})
     order = ["money", "conversions", "step"]
     return table.sort_values(order, ascending=[False, False, True], na_position="last", ignore_index=True)
 
@@ -106,11 +106,11 @@ def _priced(gained: Mapping[str, Any], draws: Floats, worth: Worth, values: Floa
 
 
 def _worths(worth: Worth, rules: Rules, rng: Rng, draws: int) -> Floats:
-    """Return draws of what a conversion brings, from the standard error that its interval tells."""
+    """Return draws of what a conversion brings: normal ones, of each side as far as its limit tells."""
     from scipy.stats import norm
 
     if math.isnan(worth.value):
         return np.full(draws, np.nan)
-    half = (worth.high - worth.low) / 2
-    spread = 0.0 if math.isnan(half) else half / float(norm.ppf((1 + rules.level) / 2))
-    return np.asarray(worth.value + spread * rng.standard_normal(draws))
+    far, drawn = float(norm.ppf((1 + rules.level) / 2)), rng.standard_normal(draws)
+    down, up = (0.0 if math.isnan(end) else abs(end - worth.value) / far for end in (worth.low, worth.high))
+    return np.asarray(worth.value + drawn * np.where(drawn > 0, up, down))

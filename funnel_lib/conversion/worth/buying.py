@@ -14,9 +14,9 @@ import pandas as pd
 from funnel_lib.config import Rules
 from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.rates import TOO_FEW
+from funnel_lib.conversion.worth.intervals import Floats
 from funnel_lib.conversion.worth.likelihood import maximum
 from funnel_lib.conversion.worth.margins import DAY_US
-from funnel_lib.conversion.worth.resampling import Floats
 from funnel_lib.schema import AMOUNT, TS, USER_ID
 
 NO_REPEATS, NO_FIT = "no_repeat_orders", "does_not_fit"

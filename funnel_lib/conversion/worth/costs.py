@@ -12,6 +12,7 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import Cost
+from funnel_lib.conversion.keeping.shelves import Shelf
 from funnel_lib.schema import CAMPAIGN, CHANNEL, CURRENCY
 
 UNASSIGNED = "unassigned"
@@ -53,7 +54,7 @@ def costs(scope: Scope) -> Costs:
     spend = scope.store.read("spend") if path.is_file() else None
     days = [date.fromisoformat(facts[name]) for name in ("first_day", "last_day") if facts[name]]
     return together(
-        spend, scope.workbook.costs, campaigns(scope.events) if scope.events.exists() else {},
+        spend, scope.workbook.costs, {} if spend is None else campaign_channels(scope),
         currency=scope.workbook.currency, days=(days[0], days[1]) if len(days) == 2 else None,
     )  # fmt: skip
 
@@ -89,7 +90,7 @@ def together(
         for reason, faulty in faults.items():
             aside[reason] = int((usable & faulty).sum())
             usable &= ~faulty
-        named = spend[CAMPAIGN].map(dict(channels)).fillna(UNASSIGNED)
+        named = spend[CAMPAIGN].map(dict(channels)).astype("str").fillna(UNASSIGNED)
         paid = pd.DataFrame({"date": at, CHANNEL: named, "cost": spend["cost"], "kind": "advertising"})
         parts.append(paid[usable])
     days = days or ((first, last) if first is not None and last is not None else None)
@@ -105,6 +106,20 @@ def _spread(cost: Cost, days: tuple[date, date]) -> pd.DataFrame:
     span = pd.date_range(*days, freq="D").as_unit("us")
     each = cost.per_month / span.days_in_month
     return pd.DataFrame({"date": span, CHANNEL: cost.channel or UNASSIGNED, "cost": each, "kind": "other"})
+
+
+def campaign_channels(scope: Scope) -> dict[str, str]:
+    """Return the channel of each campaign, as `campaigns`; counted once for the same events."""
+    if not scope.events.exists():
+        return {}
+
+    def made() -> dict[str, pd.DataFrame]:
+        found = campaigns(scope.events)
+        return {"campaigns": pd.DataFrame({CAMPAIGN: [*found], CHANNEL: [*found.values()]}, dtype="str")}
+
+    shelf = Shelf.of(scope)
+    table = (made() if shelf is None else shelf.tables(scope.funnel, made, asked="campaigns"))["campaigns"]
+    return dict(zip(table[CAMPAIGN], table[CHANNEL], strict=True))
 
 
 def campaigns(events: Path) -> dict[str, str]:

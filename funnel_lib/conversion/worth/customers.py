@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.durations.returning import repurchase
@@ -15,18 +16,19 @@ from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.worth.acquisition import NO_COSTS, NOT_COVERED, Acquisition, acquisition, by_channel
 from funnel_lib.conversion.worth.basket import basket
 from funnel_lib.conversion.worth.costs import Costs, costs, together
-from funnel_lib.conversion.worth.crediting import credited, in_period, spread_of
+from funnel_lib.conversion.worth.crediting import credited, in_period
+from funnel_lib.conversion.worth.intervals import Interval, Rng
 from funnel_lib.conversion.worth.lifetime import Lifetime, lifetime
 from funnel_lib.conversion.worth.margins import MarginCurve, Payback, margin_curve, payback, value_to_cost
-from funnel_lib.conversion.worth.opinions import Opinion, referred
+from funnel_lib.conversion.worth.opinions import Opinion, referred, share
 from funnel_lib.conversion.worth.orders import NO_ORDERS, Orders, first_orders, orders
-from funnel_lib.conversion.worth.resampling import Interval, Rng
 from funnel_lib.conversion.worth.returns import returns
-from funnel_lib.schema import CHANNEL
+from funnel_lib.schema import CHANNEL, USER_ID
 
 BY_SEGMENT = "not_by_segment"
 AGAIN_DAYS = 90
 SEGMENT = "segment"
+REFERRED_BY = "referred_by"
 
 
 @dataclass(frozen=True)
@@ -64,28 +66,49 @@ def customer_value(scope: Scope, journeys: Journeys, *, rng: Rng) -> CustomerVal
     ----------
     journeys : as of `cohort`.
     """
-    if scope.as_of is None or not scope.events.exists():
+    value = scope.workbook.value
+    if scope.as_of is None or not (scope.events.exists() or scope.funnel.snapshot or value.deals):
         return None
-    rules, margin, found = scope.workbook.rules, scope.workbook.value.margin, orders(scope)
+    rules, margin, found = scope.workbook.rules, value.margin, orders(scope)
     whole, own = scope.split_group is None, channels_of(scope)
     if not whole:
-        mine = found.frame["user_id"].isin(set(journeys.frame["unit"].astype("str")))
-        found = Orders(found.frame[mine].reset_index(drop=True), found.set_aside, found.reason or _none(mine))
+        mine = found.places(journeys.frame["unit"]) >= 0
+        own_orders = found.frame[mine].reset_index(drop=True)
+        found = replace(found, frame=own_orders, reason=found.reason or ("" if mine.any() else NO_ORDERS))
     now = in_period(found.frame, scope.period)
     spent = _spent(scope, own, whole=whole)
     lag, firsts = lead_time(scope, journeys), first_orders(found.frame)
     price = acquisition(firsts, spent, scope.period, lag=lag, rules=rules)
     if not whole and own is None and price.reason == NO_COSTS:
         price = replace(price, reason=BY_SEGMENT)
-    curve = margin_curve(found.frame, margin=margin, as_of=scope.as_of, rules=rules, rng=rng)
-    ratio, why = value_to_cost(curve, price, rng=rng)
+    joined = came_by_others(scope, replace(found, frame=in_period(firsts, scope.period)))
+    curve = margin_curve(found.frame, margin=margin, as_of=scope.as_of, rules=rules)
+    ratio, why = value_to_cost(curve, price)
     return CustomerValue(
-        found, spent, basket(now, rules=rules, rng=rng), price,
-        by_channel(firsts, spent, scope.period, lag=lag, rules=rules), curve, payback(curve, price, rng=rng), ratio,
+        found, spent, basket(now, rules=rules), price,
+        by_channel(firsts, spent, scope.period, lag=lag, rules=rules), curve, payback(curve, price), ratio,
         why, lifetime(found.frame, margin=margin, as_of=scope.as_of, rules=rules, rng=rng),
         repurchase(found.frame, within_days=AGAIN_DAYS, as_of=scope.as_of, rules=rules),
-        referred(in_period(firsts, scope.period), rules=rules), _returns(scope, found, spent, price, rng), found.reason,
+        joined, _returns(scope, found, spent, price, rng), found.reason,
     )  # fmt: skip
+
+
+def came_by_others(scope: Scope, firsts: Orders) -> Opinion:
+    """Return the share of new customers who came through others.
+
+    By the column `referred_by` of the people where a source gives one: who referred them, empty for nobody. Else by the
+    channel of their first order, as `referred` does.
+
+    Parameters
+    ----------
+    firsts : first orders.
+    """
+    path, rules = scope.store.path("users"), scope.workbook.rules
+    if not path.is_file() or REFERRED_BY not in pq.read_schema(path).names:
+        return referred(firsts.frame, rules=rules)
+    people = pd.read_parquet(path, columns=[USER_ID, REFERRED_BY])
+    named = people.loc[people[REFERRED_BY].notna(), USER_ID]
+    return share(int((firsts.places(named) >= 0).sum()), len(firsts.frame), rules=rules)
 
 
 def _returns(scope: Scope, found: Orders, spent: Costs, price: Acquisition, rng: Rng) -> pd.DataFrame:
@@ -108,7 +131,7 @@ def _returns(scope: Scope, found: Orders, spent: Costs, price: Acquisition, rng:
         credit = credited(scope, found, rng=rng)
     return returns(
         credit, paid, margin=scope.workbook.value.margin,
-        spread=spread_of(in_period(found.frame, scope.period)), rules=scope.workbook.rules,
+        amounts=in_period(found.frame, scope.period)["amount"], rules=scope.workbook.rules,
     )  # fmt: skip
 
 
@@ -141,7 +164,3 @@ def lead_time(scope: Scope, journeys: Journeys) -> timedelta:
         return timedelta(0)
     days = float(time_to_convert(journeys, rules=scope.workbook.rules)["median"].iloc[0])
     return timedelta(days=0 if math.isnan(days) else days)
-
-
-def _none(mine: pd.Series[bool]) -> str:
-    return "" if mine.any() else NO_ORDERS

@@ -18,8 +18,8 @@ from funnel_lib.conversion.worth.buying import (
     fit_buying,
     histories,
 )
+from funnel_lib.conversion.worth.intervals import Rng
 from funnel_lib.conversion.worth.orders import NO_ORDERS, first_orders
-from funnel_lib.conversion.worth.resampling import Rng
 from funnel_lib.conversion.worth.spending import SpendingModel, fit_spending, mean_spend
 from funnel_lib.errors import ConfigError
 from funnel_lib.schema import AMOUNT, TS, USER_ID

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel_lib.conversion.worth.resampling import Floats
+from funnel_lib.conversion.worth.intervals import Floats
 
 _FURTHEST = 12.0  # parameters are logarithms: beyond e^12 a model has lost a parameter
 

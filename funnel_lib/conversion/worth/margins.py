@@ -7,27 +7,28 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.engine.source import microseconds
 from funnel_lib.conversion.rates import TOO_FEW
 from funnel_lib.conversion.worth.acquisition import Acquisition
+from funnel_lib.conversion.worth.intervals import UNKNOWN, Floats, Interval, quotient, skewed_interval
 from funnel_lib.conversion.worth.orders import NO_ORDERS
-from funnel_lib.conversion.worth.resampling import UNKNOWN, Floats, Interval, Rng, bagged, redrawn
 from funnel_lib.errors import ConfigError
 from funnel_lib.schema import AMOUNT, TS, USER_ID
 
+Ints = npt.NDArray[np.int64]
 DAY_US, NOT_REACHED = 86_400_000_000, "not_reached"
 _COLUMNS = ["age", "day", "customers", "margin", "low", "high", "level", "reason"]
 
 
 @dataclass(frozen=True)
 class MarginCurve:
-    """Margin per customer by age. `table`: see `margin_curve`; `drawn`: the same in each bootstrap draw (rows)."""
+    """Margin per customer by age. `table`: see `margin_curve`."""
 
     table: pd.DataFrame
-    drawn: Floats
     reason: str = ""
 
     def at(self, day: float) -> Interval:
@@ -51,10 +52,8 @@ def margin_curve(
     margin: float,
     as_of: datetime,
     rules: Rules,
-    rng: Rng,
     every_days: int = 30,
     most: int = 36,
-    draws: int = 1000,
 ) -> MarginCurve:
     """Return what customers have brought by each age since their first order, per customer.
 
@@ -70,13 +69,14 @@ def margin_curve(
     as_of : what is known.
     every_days, most : length of a stretch, and how many.
     rules : level and least number of customers.
-    rng, draws : the intervals are percentiles of a bootstrap of customers (of random bags of them, beyond 2,000).
 
     Returns
     -------
     `MarginCurve`; its table: `age, day, customers, margin, low, high, level, reason`; `customers` were followed for the
     whole stretch; the curve ends before the first stretch with fewer than `min_units` of them (one row `too_few` if
-    there are fewer customers at all, `no_orders` where there is none).
+    there are fewer customers at all, `no_orders` where there is none). The limits follow the skewness of what customers
+    bring (`skewed_interval` of each customer's part of all stretches up to an age); none lies below one of an earlier
+    age.
 
     Raises
     ------
@@ -96,33 +96,34 @@ def margin_curve(
     length = every_days * DAY_US
     place = np.where(at < first[codes] + DAY_US, 0, (at - first[codes]) // length + 1)
     old = np.minimum((microseconds(as_of) - first) // length, most)
-    ages = min(int(old.max(initial=0)), most)
-    seen = np.arange(ages + 1) <= old[:, None]
-    counted = (place <= old[codes]) & (place <= ages)
-    brought = np.zeros((len(people), ages + 1))
-    np.add.at(brought, (codes[counted], place[counted]), margin * orders[AMOUNT].to_numpy(dtype=np.float64)[counted])
-    return _curve(brought, seen.astype(np.float64), every_days, rules, rng, draws)
+    held = (place <= old[codes]) & (place <= most)
+    brought = margin * orders[AMOUNT].to_numpy(dtype=np.float64)[held]
+    return _curve(codes[held], place[held], brought, old, every_days, rules)
 
 
-def _curve(brought: Floats, seen: Floats, every_days: int, rules: Rules, rng: Rng, draws: int) -> MarginCurve:
-    customers = seen.sum(axis=0)
-    ages = int((customers >= rules.min_units).sum())  # they never grow with age
-    sums = redrawn(bagged(np.column_stack([brought[:, :ages], seen[:, :ages]]), rng), rng, draws)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        drawn = np.cumsum(sums[:, :ages] / sums[:, ages:], axis=1)
-    low, high = np.nanquantile(drawn, [(1 - rules.level) / 2, (1 + rules.level) / 2], axis=0)
-    mean = np.cumsum(brought[:, :ages].sum(axis=0) / customers[:ages])
-    table = pd.DataFrame({
-        "age": np.arange(ages), "day": np.arange(ages) * every_days, "customers": customers[:ages].astype(np.int64),
-        "margin": mean, "low": low, "high": high, "level": rules.level, "reason": pd.Series("", range(ages), "str"),
-    })  # fmt: skip
-    return MarginCurve(table, np.asarray(drawn))
+def _curve(codes: Ints, place: Ints, brought: Floats, old: Ints, every_days: int, rules: Rules) -> MarginCurve:
+    """Return the curve of so much brought by a customer (`codes`) at an age, of customers of whom each is so `old`."""
+    customers = np.array([np.count_nonzero(old >= age) for age in range(int(old.max(initial=0)) + 1)])
+    ages = int((customers >= max(rules.min_units, 1)).sum())  # they never grow with age
+    order = np.argsort(place, kind="stable")
+    ends = np.searchsorted(place[order], np.arange(ages + 1))
+    whole, parts, rows = 0.0, np.zeros(len(old)), []
+    for age in range(ages):
+        own = order[ends[age] : ends[age + 1]]
+        sums, seen = np.bincount(codes[own], brought[own], len(old)), old >= age
+        mean = float(sums.sum()) / customers[age]
+        whole, parts = whole + mean, parts + np.where(seen, sums - mean, 0.0) / max(customers[age] - 1, 1)
+        found = skewed_interval(whole, parts, level=rules.level)
+        rows.append((age, age * every_days, int(customers[age]), whole, max(found.low, 0.0), found.high))
+    table = pd.DataFrame(rows, columns=_COLUMNS[:6]).assign(level=rules.level, reason=pd.Series("", range(ages), "str"))
+    table[["low", "high"]] = table[["low", "high"]].cummax()
+    return MarginCurve(table)
 
 
 def _unknown(reason: str, customers: int, rules: Rules) -> MarginCurve:
     row = dict.fromkeys(_COLUMNS, math.nan) | {"age": 0, "day": 0, "customers": customers, "level": rules.level}
     table = pd.DataFrame([row | {"reason": reason}], columns=_COLUMNS).astype({"reason": "str"})
-    return MarginCurve(table, np.zeros((0, 0)), reason)
+    return MarginCurve(table, reason)
 
 
 @dataclass(frozen=True)
@@ -140,43 +141,36 @@ class Payback:
     reason: str = ""
 
 
-def payback(curve: MarginCurve, cost: Acquisition, *, rng: Rng) -> Payback:
+def payback(curve: MarginCurve, cost: Acquisition) -> Payback:
     """Return the age at which the margin per customer has reached the cost of a new customer.
 
-    Ages are those of the curve, so the answer is the end of a stretch. The interval holds both uncertainties: the
-    curve's bootstrap draws against the Poisson draws of the cost.
+    Ages are those of the curve, so the answer is the end of a stretch. The interval holds all ages at which the margin
+    by cost (see `value_to_cost`) may have passed 1, as its own interval there tells.
     """
     last, level = curve.last_day, cost.level
     if curve.reason or cost.reason:
         return Payback(math.nan, math.nan, math.nan, level, last, curve.reason or cost.reason)
+    ratios = [quotient(curve.at(day), _price(cost)) for day in curve.table["day"]]
     days = curve.table["day"].to_numpy(dtype=np.float64)
-    drawn = _first(curve.drawn >= _costs_drawn(cost, len(curve.drawn), rng)[:, None], days)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], method="higher")
-    found = float(_first(curve.table["margin"].to_numpy()[None] >= cost.value, days)[0])
+    found, latest, earliest = (_first(np.array(side) >= 1, days) for side in zip(*ratios, strict=True))
     if math.isinf(found):
-        return Payback(math.nan, float(low) if math.isfinite(low) else math.nan, math.inf, level, last, NOT_REACHED)
-    return Payback(found, float(low), float(high), level, last)
+        return Payback(math.nan, earliest if math.isfinite(earliest) else math.nan, math.inf, level, last, NOT_REACHED)
+    return Payback(found, earliest, latest, level, last)
 
 
-def _first(reached: np.ndarray, days: Floats) -> Floats:
-    return np.where(reached.any(axis=1), days[reached.argmax(axis=1)], math.inf)
+def _first(reached: np.ndarray, days: Floats) -> float:
+    return float(days[reached.argmax()]) if reached.any() else math.inf
 
 
-def value_to_cost(curve: MarginCurve, cost: Acquisition, *, rng: Rng) -> tuple[Interval, str]:
+def value_to_cost(curve: MarginCurve, cost: Acquisition) -> tuple[Interval, str]:
     """Return the margin per customer at the greatest age seen by the cost of a new customer, and why it is missing.
 
-    Percentiles of the curve's bootstrap draws, each by a Poisson draw of the cost: the customers whose margin is known
-    are older than those whose cost is, so both are taken as independent.
+    The interval is of both intervals together (`quotient`): the customers whose margin is known are older than those
+    whose cost is, so both are taken as independent.
     """
     reason = curve.reason or cost.reason
-    if reason:
-        return UNKNOWN, reason
-    drawn = curve.drawn[:, -1] / _costs_drawn(cost, len(curve.drawn), rng)
-    low, high = np.quantile(drawn, [(1 - cost.level) / 2, (1 + cost.level) / 2])
-    return Interval(float(curve.table["margin"].iloc[-1]) / cost.value, float(low), float(high)), ""
+    return (UNKNOWN, reason) if reason else (quotient(curve.at(curve.last_day), _price(cost)), "")
 
 
-def _costs_drawn(cost: Acquisition, draws: int, rng: Rng) -> Floats:
-    """Return costs of a customer as they may be: the same money by other numbers of customers."""
-    customers = np.maximum(rng.poisson(cost.customers, draws), 0.5)  # none at all: the cost is at least twice the money
-    return np.asarray(cost.cost / customers, dtype=np.float64)
+def _price(cost: Acquisition) -> Interval:
+    return Interval(cost.value, cost.low, cost.high)

@@ -12,11 +12,11 @@ import pandas as pd
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.rates import TOO_FEW, wilson
-from funnel_lib.conversion.worth.resampling import z_of
+from funnel_lib.conversion.worth.intervals import z_of
 from funnel_lib.errors import ConfigError
 from funnel_lib.schema import TS, USER_ID
 
-NO_ANSWERS = "no_answers"
+NO_ANSWERS, MORE_ANSWERS = "no_answers", 3
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,21 @@ def latest(surveys: pd.DataFrame, question: str) -> pd.DataFrame:
 def net_promoters(scores: npt.ArrayLike, *, rules: Rules) -> Opinion:
     """Return the net promoter score: the share of 9 and 10 less the share of 0 to 6.
 
-    The interval is `± z sqrt((p + d - (p - d)²) / n)`, that of the mean of -1, 0 and 1. Answers of another way of
-    asking (another channel, another moment) are not comparable, and who answers is not everybody.
+    The interval is that of the mean of -1, 0 and 1, `± z sqrt((p + d - (p - d)²) / n)`, after three more answers: half
+    of them neither, a quarter each for and against (adjusted Wald; Rocks 2016). Without them it is much too narrow
+    where nearly all answers are alike. It always holds the score found. Answers of another way of asking (another
+    channel, another moment) are not comparable, and who answers is not everybody.
     """
     kept, aside = _within(scores, 0, 10)
     n = len(kept)
     if n < rules.min_units or not n:
         return _few(n, aside, rules)
-    promoters, detractors = float((kept >= 9).mean()), float((kept <= 6).mean())
-    value = promoters - detractors
-    half = z_of(rules.level) * math.sqrt(max(promoters + detractors - value**2, 0.0) / n)
-    return Opinion(value, max(value - half, -1.0), min(value + half, 1.0), rules.level, n, aside)
+    promoters, detractors = int((kept >= 9).sum()), int((kept <= 6).sum())
+    value, sure = (promoters - detractors) / n, n + MORE_ANSWERS
+    middle, told = (promoters - detractors) / sure, (promoters + detractors + MORE_ANSWERS / 2) / sure
+    half = z_of(rules.level) * math.sqrt((told - middle**2) / sure)
+    low, high = max(min(middle - half, value), -1.0), min(max(middle + half, value), 1.0)
+    return Opinion(value, low, high, rules.level, n, aside)
 
 
 def satisfied(scores: npt.ArrayLike, *, scale: tuple[float, float] = (1, 5), least: float = 4, rules: Rules) -> Opinion:

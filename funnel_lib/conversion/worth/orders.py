@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.keeping.arranging import Ints
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.errors import DataError
 from funnel_lib.schema import AMOUNT, CHANNEL, CURRENCY, EVENT, TS, USER_ID
 
@@ -23,6 +26,7 @@ NO_VALUE, NO_ORDERS = "no_value", "no_orders"
 class Orders:
     """Orders: `user_id, ts` (UTC), `amount` (the workbook's currency), `channel`, oldest first.
 
+    `user_id` is the customer's place in the units of the `log` that the orders come from; without one, what was given.
     `channel` is that of the order; where it names none (as in a shop's own list), of the person's last touch before.
     `set_aside` counts the rows that are not used, by reason: `no_user`, `no_time`, `later` (than what is known),
     `other_currency`, `no_amount`, `negative` (a refund or a fault: it belongs to an order that nobody named).
@@ -32,21 +36,37 @@ class Orders:
     frame: pd.DataFrame
     set_aside: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
+    log: EventLog | None = field(default=None, compare=False, repr=False)
+
+    def places(self, units: pd.Series[Any]) -> Ints:
+        """Return where the customer of each order stands among `units`; -1: not there."""
+        customers = self.frame[USER_ID].to_numpy()
+        if self.log is None:
+            return np.asarray(pd.Index(units).get_indexer(customers), dtype=np.int64)
+        person, place = self.log.persons(units), np.full(len(self.log.units) + 1, -1, dtype=np.int64)
+        place[person[::-1]] = np.arange(len(person))[::-1]  # of a unit that stands there twice, the first
+        return np.asarray(place[customers])
 
 
 def orders(scope: Scope) -> Orders:
     """Return all orders of a workbook up to `scope.as_of`: of every period, and of everybody.
 
     What an order is says the workbook: the event of `value.event` with its amounts, or the last step's event, each of
-    which brings `value.amount`.
+    which brings `value.amount`. In a snapshot, that step is reached once, on the day that its column tells. With
+    `value.deals` the won deals are orders, each on the day when it was closed.
     """
     value, last = scope.workbook.value, scope.funnel.steps[-1]
-    if (value.event is None and value.amount is None) or not scope.events.exists():
-        return Orders(_none(), reason=NO_VALUE if scope.events.exists() else NO_ORDERS)
+    if value.deals:
+        return _won(scope)
+    if scope.funnel.snapshot is not None and value.event is None and value.amount is not None:
+        return _reached(scope, last.column, value.amount)
+    log = EventLog.of(scope)
+    if (value.event is None and value.amount is None) or log is None:
+        return Orders(_none(), reason=NO_ORDERS if log is None else NO_VALUE)
     names = [value.event] if value.event is not None else last.events
-    found = _read(scope.events, names, scope.funnel.unit)
     amount = None if value.event is not None else value.amount
-    return checked(found, currency=scope.workbook.currency, as_of=scope.as_of, amount=amount)
+    found = checked(_read(log, names), currency=scope.workbook.currency, as_of=scope.as_of, amount=amount)
+    return replace(found, set_aside=_nameless(log, names) | dict(found.set_aside), log=log)
 
 
 def checked(
@@ -87,7 +107,9 @@ def checked(
         aside[reason] = int((usable & faulty).sum())
         usable &= ~faulty
     kept = table.loc[usable, COLUMNS].sort_values([TS, USER_ID], kind="stable", ignore_index=True)
-    kept = kept.astype({USER_ID: "str", CHANNEL: "str"})
+    kept = kept.astype(
+        {CHANNEL: "str"} if pd.api.types.is_integer_dtype(kept[USER_ID]) else {USER_ID: "str", CHANNEL: "str"}
+    )
     return Orders(kept, {name: rows for name, rows in aside.items() if rows}, "" if len(kept) else NO_ORDERS)
 
 
@@ -101,30 +123,71 @@ def _none() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
-def _read(events: Path, names: Sequence[str], unit: str) -> pd.DataFrame:
+def _reached(scope: Scope, column: str | None, amount: float) -> Orders:
+    """Return those of a snapshot who came to the last step; none where it does not tell when."""
+    table = scope.store.read(scope.funnel.snapshot or "users")
+    if column is None or column not in table or not isinstance(table[column].dtype, pd.DatetimeTZDtype):
+        return Orders(_none(), reason=NO_ORDERS)
+    there = table.loc[table[column].notna(), [scope.funnel.unit, column]].set_axis([USER_ID, TS], axis=1)
+    return checked(there, currency=scope.workbook.currency, as_of=scope.as_of, amount=amount)
+
+
+def _won(scope: Scope) -> Orders:
+    """Return the won deals; whose each is, is told as the funnel tells it: by its own id where deals go through it."""
+    deals, unit = scope.store.read("deals"), scope.funnel.unit if scope.funnel.snapshot == "deals" else USER_ID
+    won = deals[deals["status"] == "won"] if {unit, "status", "closed"} <= {*deals} else deals[:0]
+    if won.empty:
+        return Orders(_none(), reason=NO_ORDERS)
+    told = [unit, "closed", *(name for name in (AMOUNT, CURRENCY) if name in won)]
+    table = won[told].rename(columns={unit: USER_ID, "closed": TS})
+    return checked(table.reindex(columns=[*table, *({AMOUNT} - {*table})]), currency=scope.workbook.currency,
+                   as_of=scope.as_of)  # fmt: skip
+
+
+def _read(log: EventLog, names: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of these events, with what they tell of amounts, currencies and channels."""
+    columns = log.columns
+    found = log.find(names, tell=[name for name in (AMOUNT, CURRENCY) if name in columns])
+    times, person = log.at, log.person[found.places].astype(np.int64)
+    at = pd.array(times[found.places], dtype="datetime64[us, UTC]")
+    frame = pd.DataFrame({USER_ID: person, TS: at, AMOUNT: np.nan})
+    if AMOUNT in found.told:
+        frame[AMOUNT] = found.told[AMOUNT].numbers()
+    if CURRENCY in found.told:
+        told = found.told[CURRENCY]
+        frame[CURRENCY] = told.distinct().array[told.codes]
+    if CHANNEL in columns:
+        channels = log.told(CHANNEL)
+        last = _last_told(log, channels.codes, found.places)
+        frame[CHANNEL] = channels.distinct().array[np.where(last < 0, -1, channels.codes[last])]
+    return frame
+
+
+def _last_told(log: EventLog, codes: Ints, rows: Ints) -> Ints:
+    """Return for each row itself where it tells something (`codes`), else the person's last row by then that does.
+
+    -1: there is none. Rows of the same instant count as earlier ones.
+    """
+    found, times = rows.astype(np.int64), log.at
+    lacking = np.flatnonzero(codes[rows] < 0)
+    person, at, place = log.person[rows[lacking]], times[rows[lacking]], found[lacking]
+    first, after = log.starts[person], log.starts[person + 1]
+    while (again := (place + 1 < after) & (times[np.minimum(place + 1, len(log) - 1)] == at)).any():
+        place = place + again
+    while (silent := (place >= first) & (codes[place] < 0)).any():
+        place = place - silent
+    found[lacking] = np.where(place >= first, place, -1)
+    return found
+
+
+def _nameless(log: EventLog, names: Sequence[str]) -> dict[str, int]:
+    """Return how many of these events have no user, or no time: such rows are not in the log."""
+    if pq.read_metadata(log.events).num_rows == len(log):
+        return {}
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        log = connection.read_parquet(str(events))
-        wanted = [name for name in (AMOUNT, CURRENCY, CHANNEL) if name in log.columns]
-        chosen = log.filter(duckdb.FunctionExpression(
-            "list_contains", duckdb.ConstantExpression(list(names)), duckdb.ColumnExpression(EVENT)
-        ))  # fmt: skip
-        kept = chosen.select(f'CAST("{unit}" AS VARCHAR) AS {USER_ID}, {TS}' + "".join(f", {name}" for name in wanted))
-        kept.order(f"{TS}, {USER_ID}").create("sold")
-        if CHANNEL in wanted:
-            _fill_channels(connection, log.select(f'CAST("{unit}" AS VARCHAR) AS {USER_ID}, {TS}, {CHANNEL}'))
-        found: pd.DataFrame = connection.table("sold").order(f"{TS}, {USER_ID}").to_arrow_table().to_pandas()
-    return found if AMOUNT in found else found.assign(**{AMOUNT: np.nan})
-
-
-def _fill_channels(connection: duckdb.DuckDBPyConnection, log: duckdb.DuckDBPyRelation) -> None:
-    """Give orders without a channel (such as those of a shop's own list) that of the person's last touch before."""
-    if not connection.execute(f"SELECT 1 FROM sold WHERE {CHANNEL} IS NULL LIMIT 1").fetchall():  # noqa: S608
-        return
-    mine = f"{USER_ID} IN (SELECT {USER_ID} FROM sold WHERE {CHANNEL} IS NULL)"  # noqa: S608
-    log.filter(f"{CHANNEL} IS NOT NULL AND {mine}").create_view("touches")
-    connection.execute(
-        f"CREATE OR REPLACE TABLE sold AS SELECT sold.* REPLACE (coalesce(sold.{CHANNEL}, touches.{CHANNEL}) "  # noqa: S608
-        f"AS {CHANNEL}) FROM sold ASOF LEFT JOIN touches ON sold.{USER_ID} = touches.{USER_ID} "
-        f"AND sold.{TS} >= touches.{TS}"
-    )
+        connection.read_parquet(str(log.events)).create_view("log")
+        counts = connection.execute(
+            f'SELECT count(*) FILTER ("{log.unit}" IS NULL), count(*) FILTER ("{log.unit}" IS NOT NULL) '  # noqa: S608
+            f'FROM log WHERE list_contains(?, {EVENT}) AND ("{log.unit}" IS NULL OR {TS} IS NULL)', [list(names)]
+        ).fetchall()[0]  # fmt: skip
+    return {reason: rows for reason, rows in zip(("no_user", "no_time"), counts, strict=True) if rows}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.rates import TOO_FEW
 from funnel_lib.conversion.worth.acquisition import NO_COSTS, NO_CUSTOMERS
-from funnel_lib.conversion.worth.resampling import z_of
+from funnel_lib.conversion.worth.intervals import Floats, student
 
 _COLUMNS = [
     "model", "channel", "conversions", "revenue", "cost", "roas", "roas_low", "roas_high", "roi", "roi_low", "roi_high",
@@ -23,21 +25,23 @@ def returns(
     costs: Mapping[str, float],
     *,
     margin: float,
-    spread: float = 0.0,
+    amounts: npt.ArrayLike = (),
     rules: Rules,
 ) -> pd.DataFrame:
     """Return ROAS (revenue by cost) and ROI (margin less cost, by cost) of each channel, by each rule of credit.
 
     The rule decides who is credited; none is causal. The interval is that of chance alone under that rule: orders come
     at random, each worth more or less (compound Poisson, on a logarithmic scale: the variance of log revenue is about
-    `(1 + spread²) / conversions`).
+    `(1 + spread²) / conversions`, `spread` being the standard deviation of amounts by their mean). That variance is an
+    estimate too: the quantile is Student's, of `2 (sum of squares)² / (sum of fourth powers)` degrees of freedom
+    (Satterthwaite 1946), few where a handful of orders make most of it.
 
     Parameters
     ----------
     credited : `model, channel, conversions, value`, as of `attribute`; `value` in the currency of the costs.
     costs : cost by channel, of the same conversions' time.
     margin : the share of the revenue that remains after the costs of what was sold.
-    spread : standard deviation of an order's amount by its mean.
+    amounts : of the orders of all channels, which tell how much amounts differ; without any, they do not.
     rules : level and least number of conversions (`min_events`).
 
     Returns
@@ -64,7 +68,7 @@ def returns(
     known = reasons == ""
     with np.errstate(divide="ignore", invalid="ignore"):
         roas = np.where(known, revenue / cost, np.nan)
-        factor = np.exp(z_of(rules.level) * np.sqrt((1 + spread**2) / conversions))
+        factor = np.exp(_reach(np.asarray(amounts, dtype=np.float64), rules.level) / np.sqrt(conversions))
     limits = {"": roas, "_low": roas / factor, "_high": roas * factor}
     return whole.assign(
         revenue=revenue, cost=np.where(cost > 0, cost, np.nan), level=rules.level,
@@ -72,3 +76,12 @@ def returns(
         **{f"roas{end}": values for end, values in limits.items()},
         **{f"roi{end}": margin * values - 1 for end, values in limits.items()},
     )[_COLUMNS]  # fmt: skip
+
+
+def _reach(amounts: Floats, level: float) -> float:
+    """Return how far the logarithm of the revenue of one order may be off."""
+    squares = amounts**2
+    if not squares.sum() > 0:
+        return student(level, math.inf)
+    spread, freedom = amounts.std() / amounts.mean(), 2 * squares.sum() ** 2 / (squares**2).sum()
+    return student(level, float(freedom)) * math.hypot(1, float(spread))

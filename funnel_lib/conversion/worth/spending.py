@@ -12,8 +12,8 @@ import pandas as pd
 from funnel_lib.config import Rules
 from funnel_lib.conversion.rates import TOO_FEW
 from funnel_lib.conversion.worth.buying import NO_FIT, NO_REPEATS
+from funnel_lib.conversion.worth.intervals import Floats
 from funnel_lib.conversion.worth.likelihood import maximum
-from funnel_lib.conversion.worth.resampling import Floats
 
 MOST_CORRELATION = 0.3
 DEPENDS = "spend_depends_on_frequency"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["start", "part", "end"]
 _HALF = 8  # half the height of a bar, in pixels
+_LEAST = 1e-6
+"""A change smaller than this leaves nothing to divide a scale by."""
 
 
 def bridge(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = None, ax: Axes | None = None) -> Axes:
@@ -42,8 +44,7 @@ def bridge(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = N
     if not rows or frame["value"].isna().any():
         return stage.nothing(words.too_few() if rows else words.nothing())
     stops = _stops(rows)
-    ends = [place for pair in stops for place in pair]
-    marks = ticks(min(ends), max(ends), 4 if stage.wide else 3)
+    marks = ticks(*_ends(stops), 4 if stage.wide else 3)
     drawn = grid(stage, [_row(row, words) for row in rows], marks, words.plain, Look(stage.wide, pitch=40))
     for row, (begin, end), y in zip(rows, stops, drawn.places, strict=True):
         if row.kind == "part":
@@ -62,6 +63,13 @@ def _stops(rows: list[Any]) -> list[tuple[float, float]]:
         begin, at = (at, at + row.value) if row.kind == "part" else (row.value, row.value)
         found.append((begin, at))
     return found
+
+
+def _ends(stops: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return between which rates the scale lies; where nothing moved at all, a point to either side."""
+    places = [place for pair in stops for place in pair]
+    low, high = min(places), max(places)
+    return (low, high) if high - low > _LEAST else (max(0.0, low - 0.01), min(1.0, high + 0.01))
 
 
 def _bar(drawn: Grid, row: Any, begin: float, end: float, y: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from funnel_lib.reporting.plots.stage import Cell, Stage, records, ticks
-from funnel_lib.reporting.plots.timeline import End, area, band, close, dates_axis
+from funnel_lib.reporting.plots.timeline import End, area, band, calendar, close, dates_axis
 from funnel_lib.reporting.plots.words import ENGLISH, Words
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def control(
     dates = [day.date() for day in pd.to_datetime(seen["day"])]
     xs = [float(day.toordinal()) for day in dates]
     panel = area(stage, 10, (xs[0] - 0.5, xs[-1] + 0.5), marks, words.plain, ends)
-    dates_axis(panel, list(zip(xs, dates, strict=True)), words)
+    dates_axis(panel, calendar(xs), words)
     judged = [x for x, learnt in zip(xs, seen.get("learnt", [False] * len(xs)), strict=True) if not learnt]
     if judged and judged[0] > xs[0]:
         stage.rule([panel.x(judged[0] - 0.5)] * 2, [panel.top, panel.top + panel.height], color="ink2", thick=1.5)

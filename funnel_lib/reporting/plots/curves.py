@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _THICK = 2.5
+_FEWEST = 2
+"""Days or hours that an axis needs to be one of days or hours."""
 _DASHES: tuple[tuple[float, ...], ...] = ((), (7, 3), (3, 2), (9, 3, 3, 3))  # in pixels, by series
 
 
-def curve(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = None, ax: Axes | None = None) -> Axes:
+def curve(
+    frame: pd.DataFrame, words: Words = ENGLISH, *, axis: str = "", width: int | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the cumulative share that converted by day since the first step, for one to four groups.
 
     Parameters
@@ -29,6 +33,8 @@ def curve(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = No
         Columns `group`, `day` (days since the first step), `rate`, `low`, `high`.
     words
         Language, and the titles of the groups.
+    axis
+        What the days are counted from; the first step unless given.
     width, ax
         See `funnel`.
 
@@ -63,7 +69,7 @@ def curve(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = No
         errorbar=None, legend=False, solid_capstyle="butt", ax=panel.ax,
     )  # fmt: skip
     panel.hold()
-    days_axis(panel, words)
+    days_axis(panel, words, axis)
     return close(panel, ends, 44)
 
 
@@ -77,13 +83,18 @@ def _end(stage: Stage, rows: pd.DataFrame, words: Words, place: int | None) -> E
 
 
 def days_axis(panel: Panel, words: Words, title: str = "") -> None:
-    """Write the axis of days below a plot; `title` says since when, if not since the first step."""
+    """Write the axis of a plot over days, in hours or minutes where it is short; `title` says days since when."""
     stage, bottom, last = panel.stage, panel.top + panel.height, panel.xlim[1]
-    days = [day for day in ticks(0, last, 7 if stage.wide else 4) if 0 <= day <= last and day == int(day)]
-    for day in days:
-        stage.rule([panel.x(day)] * 2, [bottom, bottom + 5], color="axis")
-    stage.scale([panel.x(day) for day in days], [f"{day:.0f}" for day in days], bottom + 20)
-    stage.write(panel.left + panel.width / 2, bottom + 38, title or words.days(), align="center")
+    per_day, named = (1, title or words.days())
+    if not title and last < _FEWEST:
+        per_day, named = (24, words.hours()) if last * 24 >= _FEWEST else (1440, words.minutes())
+    end = last * per_day
+    units = [unit for unit in ticks(0, end, 7 if stage.wide else 4) if 0 <= unit <= end and unit == int(unit)]
+    places = [panel.x(unit / per_day) for unit in units]
+    for place in places:
+        stage.rule([place] * 2, [bottom, bottom + 5], color="axis")
+    stage.scale(places, [f"{unit:.0f}" for unit in units], bottom + 20)
+    stage.write(panel.left + panel.width / 2, bottom + 38, named, align="center")
 
 
 def _stairs(days: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from funnel_lib.reporting.plots.lettering import spread
 from funnel_lib.reporting.plots.stage import Cell, Panel, Stage, records, ticks
-from funnel_lib.reporting.plots.timeline import End, area, band, close, dates_axis
+from funnel_lib.reporting.plots.timeline import End, area, band, calendar, close, dates_axis
 from funnel_lib.reporting.plots.words import ENGLISH, Words
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def levels(
     dates = pd.to_datetime(seen["day"])
     xs = [float(day.toordinal()) for day in dates]
     panel = area(stage, 26 if days is not None else 10, (xs[0] - 0.5, xs[-1] + 0.5), marks, words.plain, ends)
-    dates_axis(panel, [(x, day.date()) for x, day in zip(xs, dates, strict=True)], words)
+    dates_axis(panel, calendar(xs), words)
     if days is not None:
         _marked(panel, days)
     panel.dots(xs, list(rates), color="grey", size=4)

@@ -59,5 +59,8 @@ def shares(frame: pd.DataFrame, words: Words = ENGLISH, *, width: int | None = N
 def _row(channel: str, rows: list[Any], words: Words) -> Row:
     """Return the words of one channel: between which shares the rules put it, and which rules those are."""
     low, high = rows[0], rows[-1]
+    if words.percent(low.share) == words.percent(high.share):
+        one = Cell(words.percent(high.share), "ink", True, LABEL)
+        return Row(words.title(channel), (one, Cell(words.every_rule())))
     span = Cell(words.span((low.share + high.share) / 2, low.share, high.share), "ink", True, LABEL)
     return Row(words.title(channel), (span, Cell(words.between_rules(words.title(low.model), words.title(high.model)))))

@@ -94,6 +94,11 @@ def band(panel: Panel, xs: Sequence[float], lows: Sequence[float], highs: Sequen
             panel.line(there, above, color=color, thick=1)
 
 
+def calendar(xs: Sequence[float]) -> list[tuple[float, date]]:
+    """Return every day from the first day number to the last, also those between that have no point."""
+    return [(float(day), date.fromordinal(day)) for day in range(int(xs[0]), int(xs[-1]) + 1)]
+
+
 def dates_axis(panel: Panel, days: Sequence[tuple[float, date]], words: Words) -> None:
     """Write as many dates below the plot as have room, evenly."""
     bottom = panel.top + panel.height

@@ -74,9 +74,10 @@ class Words:
 
     def with_span(self, rate: float, low: float, high: float) -> str:
         """Return a share followed by its interval in brackets."""
-        forms = WORDS[self.language]
-        bracket = forms["ci"].format(range=self.span(rate, low, high))
-        return forms["full"].format(value=self.percent(rate), ci=bracket)
+        span, forms = self.span(rate, low, high), WORDS[self.language]
+        if not span:
+            return self.percent(rate)
+        return forms["full"].format(value=self.percent(rate), ci=forms["ci"].format(range=span))
 
     def between(self, low: str, high: str) -> str:
         """Return an interval of values that are written already, in brackets."""
@@ -170,9 +171,21 @@ class Words:
         """Explain the crosses on the axis."""
         return self.say.text("× too few")
 
+    def every_rule(self) -> str:
+        """Say that all rules agree."""
+        return self.say.text("by every rule")
+
     def days(self) -> str:
         """Name the axis of days."""
         return self.say.text("Days since the first step")
+
+    def hours(self) -> str:
+        """Name the axis of hours since entry."""
+        return self.say.text("Hours since the first step")
+
+    def minutes(self) -> str:
+        """Name the axis of minutes since entry."""
+        return self.say.text("Minutes since the first step")
 
     def days_as_customer(self) -> str:
         """Name the axis of days since the first order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,12 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.keeping.arranging import Ints
+from funnel_lib.conversion.keeping.eventlog import EventLog
+from funnel_lib.conversion.rates import closed_only
 from funnel_lib.conversion.reasons.attribution import MODELS, UNTOUCHED, attribute, disagreement
 from funnel_lib.conversion.reasons.paths import Paths, paths
-from funnel_lib.conversion.reasons.touches import Touches, touches
+from funnel_lib.conversion.reasons.touches import touches
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate
@@ -19,27 +23,29 @@ from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown
-from funnel_lib.reporting.sections.page import level_of
+from funnel_lib.reporting.sections.page import level_of, window_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
-from funnel_lib.schema import CHANNEL, TS, USER_ID
+from funnel_lib.schema import TS, USER_ID
 
 LOOKBACK, PAUSE, DRAWS, SHOWN = timedelta(days=30), timedelta(minutes=30), 400, 8
 
 
 def channels(scope: Scope, journeys: Journeys) -> Block | None:
     """Show each channel's share of the conversions by seven rules; None where the source tells no events."""
-    if scope.funnel.snapshot is not None or not scope.events.exists() or scope.funnel.unit != USER_ID:
+    if scope.funnel.snapshot is not None or scope.funnel.unit != USER_ID or (log := EventLog.of(scope)) is None:
         return None
     say = Say(scope.language)
     kicker = say("Which channels deserve the credit")
     what = say("The credit of channels")
-    begin = scope.period.start - LOOKBACK
-    units, least = journeys.frame["unit"].astype("str"), scope.workbook.rules.min_units
-    met = touches(scope.events, since=begin, units=units, least=least)
-    if met is None or met.frame.empty:
+    people, horizon = _settled(scope, journeys), min(LOOKBACK, scope.funnel.window or LOOKBACK)
+    begin, end = scope.period.start - LOOKBACK, scope.period.end + (scope.funnel.window or LOOKBACK)
+    persons, least = log.persons(people.frame["unit"]), scope.workbook.rules.min_units
+    met = touches(log, since=begin, before=end, until=scope.as_of, people=persons, least=least)
+    if met is None or not met.channels:
         return unknown("attribution", kicker, cannot(say, what, "no_channels"))
-    made = paths(met.frame, _conversions(journeys, met), lookback=LOOKBACK, pause=PAUSE, as_of=scope.as_of)
+    led = _conversions(people, persons)
+    made = paths(met, led, lookback=LOOKBACK, pause=PAUSE, as_of=scope.as_of, horizon=horizon)
     found = attribute(made, rules=scope.workbook.rules, rng=chance(scope, "attribution"), draws=DRAWS)
     if found["share"].isna().all():
         return unknown("attribution", kicker, cannot(say, what, str(found["reason"].iloc[0])))
@@ -53,19 +59,31 @@ def channels(scope: Scope, journeys: Journeys) -> Block | None:
     return section("attribution", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
-def _conversions(journeys: Journeys, known: Touches) -> pd.DataFrame:
-    """Return when each of the people converted."""
+def _settled(scope: Scope, journeys: Journeys) -> Journeys:
+    """Return those whose window is over, as far as their closed windows tell: of the others only the fast convert."""
+    if not closed_only(journeys, scope.workbook.rules):
+        return journeys
+    mature = journeys.frame["mature_depth"]
+    if mature.equals(journeys.frame["depth"]):
+        return journeys
+    times = [f"t_{step}" for step in range(1, len(scope.funnel.steps) + 1)]
+    frame = journeys.frame.loc[mature > 0, ["unit", "mature_depth", *times]]
+    return replace(journeys, frame=frame.rename(columns={"mature_depth": "depth"}).reset_index(drop=True))
+
+
+def _conversions(journeys: Journeys, persons: Ints) -> pd.DataFrame:
+    """Return when each of the people converted; `persons` are their places in the log."""
     size = len(journeys.funnel.steps)
-    done = journeys.frame[(journeys.frame["depth"] == size) & journeys.frame[f"t_{size}"].notna()]
-    return pd.DataFrame({USER_ID: known.numbered(done["unit"].astype("str")), TS: done[f"t_{size}"]})
+    converted = (journeys.frame["depth"] == size) & journeys.frame[f"t_{size}"].notna()
+    done = journeys.frame[converted]
+    # With a grace the last step may stand before an earlier one; the funnel is done with the latest of them.
+    moments = done[[f"t_{number}" for number in range(1, size + 1)]].max(axis=1)
+    return pd.DataFrame({USER_ID: persons[converted.to_numpy()], TS: moments})
 
 
 def _titles(scope: Scope, say: Say) -> dict[str, str]:
     """Return what readers call channels and rules."""
-    split = next((name for name, one in scope.workbook.segments.items() if one.by == CHANNEL), None)
-    named = {} if split is None else dict.fromkeys(scope.workbook.segments[split].titles, "")
-    titles = {name: scope.group_title(split, name) for name in named}
-    return titles | {
+    return scope.channel_titles() | {
         "other": say.text("other channels"), UNTOUCHED: say.text("no visit in time"),
         "first": say.text("first touch"), "last": say.text("last touch"),
         "linear": say.text("all touches alike"), "position": say.text("first and last most"),
@@ -86,6 +104,9 @@ def credit_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
         "channel": titles.get(most.channel, most.channel), "least": _share(found, most.channel, most.lowest_model),
         "most": _share(found, most.channel, most.highest_model),
     }  # fmt: skip
+    if len(leaders) == 1 and words["least"].format(scope.language) == words["most"].format(scope.language):
+        return say("{channel} leads by every rule, with {most:value} {most:ci} of the conversions",
+                   key="attribution", **words)  # fmt: skip
     if len(leaders) == 1:
         return say(
             "{channel} leads by every rule, with {least:value} {least:ci} to {most:value} {most:ci} of the conversions",
@@ -137,6 +158,9 @@ def _notes(say: Say, scope: Scope, made: Paths, found: pd.DataFrame) -> list[Sen
         ),
         say("No rule says what a channel caused. Hold one back from a random part of the people to learn that."),
     ]  # fmt: skip
+    if scope.provisional and scope.funnel.window is not None and scope.workbook.rules.mature_only:
+        span = window_of(scope) or Days(0)
+        notes.insert(1, say("Only people who have had their full {window} count, as in the rates.", window=span))
     if still := made.set_aside.get("open", 0):
         notes.insert(1, say(
             "{n} more paths are not counted: they ended so lately that they may still lead to one. The removal effect "

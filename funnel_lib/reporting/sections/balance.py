@@ -18,7 +18,6 @@ from funnel_lib.reporting.estimates import Count, Days, Money, Rate
 from funnel_lib.reporting.labels import Name, Names
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
-from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown
 from funnel_lib.reporting.sections.page import chart_words, level_of
 from funnel_lib.reporting.sections.segments import splits_of
@@ -28,23 +27,25 @@ from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 
 
-def balanced(scope: Scope, journeys: Journeys, by: str) -> Block:
+def balanced(scope: Scope, journeys: Journeys, by: str) -> Block | None:
     """Show for each group of a split how many convert beside what those who do bring.
 
-    Where the workbook has no such split, its first one is shown.
+    Where the workbook has no such split, its first one is shown. None where there are no orders, as `value.figures`
+    says.
     """
     say, split = Say(scope.language), known(scope, by) or next(iter(splits_of(scope)), None)
     kicker = say("Conversion against value")
     what = say("Conversion against value")
     sold = orders(scope)
-    if sold.reason or journeys.frame["first_entry"].isna().any():
-        return unknown("balance", kicker, cannot(say, what, sold.reason or "no_times"))
+    if sold.reason:
+        return None
+    if journeys.frame["first_entry"].isna().any():
+        return unknown("balance", kicker, cannot(say, what, "no_times"))
     if split is None or split not in journeys.frame:
         return unknown("balance", kicker, cannot(say, what, "one_group"))
     within = scope.funnel.window or timedelta(days=AGAIN_DAYS)
     found = balance(
-        journeys, split, sold.frame, margin=scope.workbook.value.margin, within=within, rules=scope.workbook.rules,
-        rng=chance(scope, "balance"),
+        journeys, split, sold, margin=scope.workbook.value.margin, within=within, rules=scope.workbook.rules,
     )  # fmt: skip
     if found["value"].isna().all():
         return unknown("balance", kicker, cannot(say, what, "too_few"))
@@ -78,8 +79,10 @@ def balance_finding(say: Say, scope: Scope, found: pd.DataFrame, split: str) -> 
             if kind == HIGH_RATE:
                 return say("{groups}: more convert than elsewhere, but each brings less", key=key, groups=names)
             return say("{groups}: fewer convert than elsewhere, but each brings more", key=key, groups=names)
-    rows = records(found[found["per_person"].notna()].sort_values("per_person"))
-    least, most = rows[0], rows[-1]
+    known = found[found["per_person"].notna()]
+    # The two that lie furthest apart for sure: the highest mean may be that of a small group, of which little is known.
+    most = records(known.sort_values("per_person_low"))[-1]
+    least = records(known.sort_values("per_person_high"))[0]
     if most.per_person_low <= least.per_person_high:
         return say("No group trades rate against value, and none is clearly worth more per person who enters", key=key)
     most_worth, least_worth = (

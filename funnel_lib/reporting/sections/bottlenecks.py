@@ -11,10 +11,12 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.movement.incidents import weekly
 from funnel_lib.conversion.worth.benchmarks import bars, benchmarks
 from funnel_lib.conversion.worth.bottlenecks import Worth, bottlenecks
-from funnel_lib.optimisation.orders import OrderValue, order_value
+from funnel_lib.conversion.worth.orders import orders as all_orders
+from funnel_lib.optimisation.orders import OrderValue, deal_value, order_value
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, Loss, Ranked, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Money, Points, Rate, Share
@@ -65,13 +67,22 @@ def _as_of(scope: Scope, table: pd.DataFrame | None) -> date:
 
 def worth_of(scope: Scope, journeys: Journeys) -> OrderValue:
     """Return what a conversion of these people is worth; its `reason` says why that is not known."""
+    book = scope.workbook
+    key = ("worth", str(scope.events), repr(book.value), book.currency, repr(book.rules))
+    return journeys.once(key, lambda: _worth(scope, journeys))
+
+
+def _worth(scope: Scope, journeys: Journeys) -> OrderValue:
     frame = journeys.frame
     people = pd.DataFrame({
         "unit": frame["unit"], "entered": frame["first_entry"], "converted": frame["depth"] == len(scope.funnel.steps),
     })  # fmt: skip
+    if scope.workbook.value.deals:
+        return deal_value(people, scope.workbook, all_orders(scope))
     if scope.workbook.value.event is not None and (not scope.events.exists() or people["entered"].isna().any()):
         return OrderValue(math.nan, math.nan, math.nan, 0, 1.0, "none", reason="no_events")
-    return order_value(people, scope.workbook, scope.events)
+    log = EventLog.of(scope) if scope.workbook.value.event is not None else None
+    return order_value(people, scope.workbook, scope.events if log is None else log)
 
 
 def money(scope: Scope, journeys: Journeys, found: pd.DataFrame) -> Block:
@@ -93,8 +104,10 @@ def money(scope: Scope, journeys: Journeys, found: pd.DataFrame) -> Block:
 
 def money_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
     """Say which step below its bar would bring most; only one whose whole interval lies below counts."""
-    low = found[(found["light"] == "below") & found["conversions"].gt(0)]
+    low = found[(found["light"] == "below") & ~found["conversions"].le(0)]
     key, least = "losses.finding", scope.workbook.rules.min_units
+    if found["light"].eq("grey").all():
+        return cannot(say, say("Which step is below its bar"), str(found["reason"].iloc[0]))
     if low.empty:
         stuck = records(found[(found["reason"] == "too_few") & found["bar"].notna() & found["units"].ge(least)])
         if stuck:
@@ -105,6 +118,9 @@ def money_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
         return say("No step is clearly below its bar", key=key)
     most = records(low)[0]
     step, orders = scope.step_title(most.name), _orders(most)
+    if math.isnan(most.conversions):
+        return say("{step} is clearly below its bar: {rate:value} {rate:ci} against {bar}", key=key, step=step,
+                   rate=Rate(most.rate, most.low, most.high), bar=_bar(say, most))  # fmt: skip
     if math.isnan(most.money):
         return say("{step} is clearly below its bar; there it would bring {orders:value} more {last} {orders:ci}",
                    key=key, step=step, orders=orders, last=scope.step_title(scope.funnel.names[-1]))  # fmt: skip
@@ -137,12 +153,15 @@ def _item(say: Say, scope: Scope, row: Any, place: int) -> Loss:
     title = scope.step_title(row.name)
     key, rate = f"losses.{row.name}", Rate(row.rate, row.low, row.high)
     against = say("{rate} against {bar}", key=key, rate=rate, bar=_bar(say, row))
-    if row.light == "grey" or math.isnan(row.conversions):
+    if row.light == "grey":
         return Loss(title, against, value=say("not judged"), check=why(say, row.reason), owner=False, rank="–")
-    if not row.conversions:
+    if row.light == "above" or row.conversions == 0:
         keep = say("Keep watching; no action suggested.")
         return Loss(title, against, value=say("at or above its bar"), check=keep, owner=False, rank="–")
     clear = row.light == "below"
+    if math.isnan(row.conversions):
+        unpriced = say("what it would bring is not known")
+        return Loss(title, against, value=unpriced, check=why(say, row.reason), owner=clear, rank="–")
     check = say("Clearly below its bar. Look first at who is lost here, in the segments below.")
     if not clear:
         check = say("Within noise of its bar; wait for more data.")
@@ -192,8 +211,8 @@ def _notes(say: Say, scope: Scope, worth: OrderValue, found: pd.DataFrame) -> li
     if math.isnan(worth.mean):
         return [cannot(say, say("Money"), worth.reason or "no_value"), *notes]
     amount = Money(worth.worth.value, scope.workbook.currency, worth.worth.low, worth.worth.high)
-    told = say("One {last} is worth {amount}, a margin of {margin} included.", key="losses.worth", last=last,
-               amount=amount, margin=Share(worth.margin))  # fmt: skip
+    told = say("One {last} is worth {amount} in margin, which is {margin} of what is paid.", key="losses.worth",
+               last=last, amount=amount, margin=Share(worth.margin))  # fmt: skip
     origin = found["origin"].eq("benchmark").any()
     return [told, *notes, *([say("Benchmarks come from other businesses; see where they stand before acting.")]
                             if origin else [])]  # fmt: skip

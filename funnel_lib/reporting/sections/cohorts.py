@@ -6,8 +6,6 @@ import math
 from datetime import datetime
 from typing import Any, cast
 
-import duckdb
-import numpy as np
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
@@ -16,8 +14,10 @@ from funnel_lib.conversion.durations.cohorts import back_test, nowcast, triangle
 from funnel_lib.conversion.durations.returning import repurchase, retention
 from funnel_lib.conversion.durations.timing import NO_TIMES
 from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.movement.change import Every
 from funnel_lib.conversion.rates import newcombe, wilson
+from funnel_lib.conversion.worth.customers import AGAIN_DAYS
 from funnel_lib.reporting.blocks import Block, Key, KeyEntry, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Points, PValue, Rate
 from funnel_lib.reporting.labels import Day
@@ -26,10 +26,10 @@ from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.missing import cannot, unknown
 from funnel_lib.reporting.tables import Cell, Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
-from funnel_lib.schema import EVENT, TS, USER_ID
+from funnel_lib.schema import TS, USER_ID
 
-SHOWN, AGAIN, LONG_DAYS, WITHIN_DAYS = 12, 8, 200, 60
-"""The newest cohorts and the ages that are shown; the days beyond which cohorts are months; days to order again."""
+SHOWN, AGAIN, LONG_DAYS = 12, 8, 200
+"""The newest cohorts and the ages that are shown; the days beyond which cohorts are months."""
 COMPARED = 3
 """Cohorts that an age needs to be compared at."""
 AGAIN_REASONS = {"no_conversions": "no_repeat_orders"}
@@ -37,7 +37,7 @@ AGAIN_REASONS = {"no_conversions": "no_repeat_orders"}
 
 def entries(scope: Scope, whole: Journeys) -> Block:
     """Show by cohort and age who converted, with the unfinished hatched; `whole` is `history(scope)`."""
-    say, rules, every = Say(scope.language), scope.workbook.rules, _every(whole)
+    say, rules, every = Say(scope.language), scope.workbook.rules, _every(whole, scope.workbook.rules)
     kicker = say("Cohorts by week") if every == "week" else say("Cohorts by month")
     found = triangle(whole, every=every, rules=rules)
     if found["cohort"].isna().any() or not found["rate"].notna().any():
@@ -59,12 +59,17 @@ def entries(scope: Scope, whole: Journeys) -> Block:
     return section("cohorts", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
-def _every(whole: Journeys) -> Every:
-    return "month" if whole.period is not None and whole.period.days > LONG_DAYS else "week"
+def _every(whole: Journeys, rules: Rules) -> Every:
+    """Return weeks, or months where there are many, or where a week has too few people for a rate."""
+    if whole.period is None:
+        return "week"
+    long = whole.period.days > LONG_DAYS or len(whole.frame) < rules.min_units * whole.period.days / 7
+    return "month" if long else "week"
 
 
-def _key(say: Say) -> Key:
-    return Key([KeyEntry(say("darker = more"), "ramp"), KeyEntry(say("not finished"), "open")])
+def _key(say: Say, *, few: bool = False) -> Key:
+    marks = [KeyEntry(say("darker = more"), "ramp"), KeyEntry(say("not finished"), "open")]
+    return Key([*marks, KeyEntry(say("too few"), "·")] if few else marks)
 
 
 def _finding(say: Say, found: pd.DataFrame, every: Every) -> Sentence:
@@ -186,10 +191,11 @@ def retained(scope: Scope) -> Block | None:
 
     Only in the report on everybody: the events are not divided by segment. None elsewhere, and without events.
     """
-    if scope.split_group is not None or scope.as_of is None or not scope.events.exists():
+    log = EventLog.of(scope, USER_ID) if scope.split_group is None and scope.as_of is not None else None
+    if log is None or scope.as_of is None:
         return None
     say, zone = Say(scope.language), scope.workbook.zone
-    found = retention(_active(scope), every="week", as_of=scope.as_of, rules=scope.workbook.rules, zone=zone)
+    found = retention(log, every="week", as_of=scope.as_of, rules=scope.workbook.rules, zone=zone)
     found = found[found["cohort"].isna() | (found["cohort"] <= pd.Timestamp(scope.period.last_day))]
     kicker = say("Who comes back")
     if not found["rate"].notna().any():
@@ -203,41 +209,17 @@ def retained(scope: Scope) -> Block | None:
     sub = say("Share of each cohort that did anything in a later week of its own; only people whose week is over count")
     notes = [say("To be active is any event; who is not seen again may still buy elsewhere or come back later.")]
     if scope.workbook.value.event is not None:
-        notes.insert(0, _bought(say, scope))
-    parts: list[Part] = [_key(say), _again(say, found), SoWhat(say("So what"), notes)]
+        notes.insert(0, _bought(say, scope, log))
+    parts: list[Part] = [_key(say, few=True), _again(say, found), SoWhat(say("So what"), notes)]
     return section("retention", kicker=kicker, finding=finding, sub=sub, parts=parts)
 
 
-def _active(scope: Scope) -> pd.DataFrame:
-    """Return in which of their own weeks people were active, by number and not by name: once a week, from the first."""
-    with duckdb.connect() as connection:
-        connection.read_parquet(str(scope.events)).create_view("log")
-        found = connection.sql(_WEEKS, params={"known": scope.as_of}).to_arrow_table()
-    first, weeks = (found[name].combine_chunks() for name in ("first", "weeks"))
-    lengths = weeks.value_lengths().to_numpy()
-    at = np.repeat(first.to_numpy(), lengths) + weeks.flatten().to_numpy() * _WEEK_US
-    people = np.repeat(np.arange(len(lengths)), lengths)
-    return pd.DataFrame({USER_ID: people, TS: pd.array(at, dtype="datetime64[us, UTC]")})
-
-
-_WEEK_US = 7 * 86_400_000_000
-_WEEKS = f"""
-SELECT first, list_sort(list_distinct([(one - first) // {_WEEK_US} FOR one IN times])) AS weeks FROM (
-    SELECT min(epoch_us({TS})) AS first, list(epoch_us({TS})) AS times FROM log
-    WHERE {USER_ID} IS NOT NULL AND {TS} <= $known GROUP BY {USER_ID}
-)
-"""  # noqa: S608
-
-
-def _bought(say: Say, scope: Scope) -> Sentence:
+def _bought(say: Say, scope: Scope, log: EventLog) -> Sentence:
     """Say which share of buyers ordered again in time, from all of them, each followed as long as it was."""
-    with duckdb.connect() as connection:
-        log = connection.read_parquet(str(scope.events)).filter(f"{USER_ID} IS NOT NULL AND {TS} IS NOT NULL")
-        event = duckdb.ConstantExpression(scope.workbook.value.event)
-        chosen = log.filter(duckdb.ColumnExpression(EVENT) == event).project(f"{USER_ID}, {TS}")
-        orders: pd.DataFrame = chosen.to_arrow_table().to_pandas()
-    as_of, days = cast(datetime, scope.as_of), Days(float(WITHIN_DAYS))
-    row = records(repurchase(orders, within_days=WITHIN_DAYS, as_of=as_of, rules=scope.workbook.rules))[-1]
+    found, times = log.find([str(scope.workbook.value.event)]).places, log.at
+    orders = pd.DataFrame({USER_ID: log.person[found], TS: pd.array(times[found], dtype="datetime64[us, UTC]")})
+    as_of, days = cast(datetime, scope.as_of), Days(AGAIN_DAYS)
+    row = records(repurchase(orders, within_days=AGAIN_DAYS, as_of=as_of, rules=scope.workbook.rules))[-1]
     if math.isnan(row.rate):
         return cannot(
             say, say("The share that orders again within {days}", days=days), AGAIN_REASONS.get(row.reason, row.reason)

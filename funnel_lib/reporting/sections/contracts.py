@@ -17,7 +17,6 @@ from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Money, Rate, Ratio, Share
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
-from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown, why
 from funnel_lib.reporting.sections.page import level_of
 from funnel_lib.reporting.sections.value import Line, money
@@ -33,9 +32,8 @@ def figures(scope: Scope, journeys: Journeys, worth: CustomerValue | None) -> Bl
     journeys : of the report; in that of a segment only its people's contracts count.
     worth : what a new customer costs; see `value.measure`.
     """
-    rng = chance(scope, "contracts")
     mine = None if scope.split_group is None else frozenset(journeys.frame["unit"].astype("str"))
-    found = contracts(scope, people=mine, rng=rng)
+    found = contracts(scope, people=mine)
     if found is None:
         return None
     say = Say(scope.language)
@@ -61,7 +59,7 @@ def contracts_finding(say: Say, scope: Scope, found: Contracts) -> Sentence:
 
 
 def _lines(say: Say, scope: Scope, found: Contracts, worth: CustomerValue | None) -> Iterator[Line]:
-    last, forecast, rng = records(found.table)[-1], found.forecast, chance(scope, "contracts.cost")
+    last, forecast = records(found.table)[-1], found.forecast
     whole = say("{n} contracts", key="contracts.all", n=found.running + found.ended)
     yield say("Price of a month, mean"), money(scope, found.price), whole, ""
     yield say("Contracts that run"), Count(found.running), whole, ""
@@ -86,9 +84,9 @@ def _lines(say: Say, scope: Scope, found: Contracts, worth: CustomerValue | None
     if worth is None:
         return
     cost = worth.acquisition
-    ratio, reason = value_to_cost(found.curve, cost, rng=rng)
+    ratio, reason = value_to_cost(found.curve, cost)
     yield say("Margin of a contract by cost of a customer"), Ratio(*ratio), say("by the margin that is known"), reason
-    back = payback(found.curve, cost, rng=rng)
+    back = payback(found.curve, cost)
     ends = (back.low, back.high) if math.isfinite(back.low) and math.isfinite(back.high) else (None, None)
     yield (
         say("Time until a contract has paid back the cost"), Days(back.days, *ends, digits=0),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import Rules
 from funnel_lib.conversion.cohort import active
-from funnel_lib.conversion.journeys import Journeys
+from funnel_lib.conversion.journeys import Journeys, previous_steps
 from funnel_lib.conversion.movement.change import trend
+from funnel_lib.conversion.movement.comparable import EVER, history
 from funnel_lib.conversion.rates import newcombe, rates
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Card, Figure, SoWhat, kpis, section
@@ -267,12 +268,12 @@ def _gap(scope: Scope, now: Pass, old: Pass) -> Points:
     return Points(found.estimate, found.low, found.high, unit="pp")
 
 
-def _took(scope: Scope, whole: Journeys) -> list[int] | None:
+def _took(scope: Scope) -> list[int] | None:
     """Return how many people took each step inside the period, whenever they entered; None where times are missing."""
     if not scope.funnel.snapshot:
         return [int(units) for units in active(scope).counts()["units"]]
     begin, end = pd.Timestamp(scope.period.start), pd.Timestamp(scope.period.end)
-    frame, size = whole.frame, len(scope.funnel.steps)
+    frame, size = history(scope, weeks=EVER).frame, len(scope.funnel.steps)
     times = [frame["first_entry" if step == 1 else f"t_{step}"] for step in range(1, size + 1)]
     if any((frame["depth"] >= step).any() and at.isna().all() for step, at in enumerate(times, start=1)):
         return None
@@ -282,12 +283,12 @@ def _took(scope: Scope, whole: Journeys) -> list[int] | None:
 def views(scope: Scope, whole: Journeys, steps: pd.DataFrame) -> Block | None:
     """Show the cohort view beside the activity view of the same period; None where the source has no times.
 
-    `whole` is `history(scope)`: for snapshots it holds those who came before the period and may take a step in it.
+    `whole` is `history(scope)`, or any journeys of the scope: it tells whether times are known, and windows are over.
     """
     size = len(scope.funnel.steps)
     if size < 2 or whole.frame["first_entry"].isna().all():
         return None
-    say, took = Say(scope.language), _took(scope, whole)
+    say, took = Say(scope.language), _took(scope)
     if took is None:
         kicker = say("Cohort view and activity view")
         return unknown("views", kicker, cannot(say, say("The activity view"), "no_times"))
@@ -298,7 +299,8 @@ def views(scope: Scope, whole: Journeys, steps: pd.DataFrame) -> Block | None:
         "cohort": first["numerator"].where(first["denominator"] > 0).to_numpy(),
         "rate": previous["rate"].reindex(first.index).to_numpy(), "low": previous["low"].reindex(first.index),
         "high": previous["high"].reindex(first.index), "took": took,
-        "ratio": [float("nan"), *(b / a if a else float("nan") for a, b in pairwise(took))],
+        "ratio": [here / took[before - 1] if before and took[before - 1] else math.nan
+                  for here, before in zip(took, previous_steps(scope.funnel), strict=True)],
     })  # fmt: skip
     columns = [
         Column("name", say("Step")),

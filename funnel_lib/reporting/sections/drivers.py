@@ -73,7 +73,10 @@ def _title(say: Say, scope: Scope, row: Any) -> str:
         if row.value == "true":
             return say.text("Earlier: {event}", event=Name(event))
         return say.text("Earlier: no {event}", event=Name(event))
-    return scope.group_title(row.attribute, row.value)
+    title = scope.group_title(row.attribute, row.value)
+    # “Other” and “Unknown” say nothing without what they are groups of.
+    return say.text("{split}: {group}", split=scope.split_title(row.attribute), group=title) if row.value in (
+        "other", "unknown") else title  # fmt: skip
 
 
 def _reference(say: Say, scope: Scope, row: Any) -> str:

@@ -8,7 +8,9 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.reasons.dropoffs import NOTHING, OTHER, after_drop, back_to
+from funnel_lib.conversion.reasons.stopping import stopped
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate
@@ -25,14 +27,18 @@ def instead(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block:
     """Show what people did next who stopped before the step at which most are lost; `steps` is `rates(journeys)`."""
     say = Say(scope.language)
     kicker, lost = say("After the drop-off"), lost_step(scope, steps)
-    if scope.funnel.snapshot is not None or not scope.events.exists():
+    log = EventLog.of(scope) if scope.funnel.snapshot is None else None
+    if log is None:
         return section("after", kicker=kicker, finding=say("This source does not tell what people did next"))
     if lost is None:
         return section("after", kicker=kicker, finding=say("Too few people to say what they did next"))
     before = int(previous_steps(scope.funnel)[lost.number - 1])
-    then = after_drop(scope.events, journeys, before, top=SHOWN, rules=scope.workbook.rules)
-    again = _back(say, scope, journeys, before)
-    return _shown(say, scope, lost, then, kicker, again)
+    who = stopped(log, journeys, before)
+    then = after_drop(log, journeys, before, top=SHOWN, rules=scope.workbook.rules, who=who)
+    if before < 2:
+        return _shown(say, scope, lost, then, kicker, [])
+    back = back_to(log, journeys, before, rules=scope.workbook.rules, who=who)
+    return _shown(say, scope, lost, then, kicker, [_back(say, scope, back)])
 
 
 def lost_step(scope: Scope, steps: pd.DataFrame) -> Pass | None:
@@ -43,21 +49,16 @@ def lost_step(scope: Scope, steps: pd.DataFrame) -> Pass | None:
     return worst or max(found, key=lambda step: step.entering - step.passed, default=None)
 
 
-def _back(say: Say, scope: Scope, journeys: Journeys, step: int) -> list[Sentence]:
-    """Say to which earlier step people went back most often; nothing from the first step, or where too few did."""
-    if step < 2:
-        return []
-    back = back_to(scope.events, journeys, step, rules=scope.workbook.rules)
+def _back(say: Say, scope: Scope, back: pd.DataFrame) -> Sentence:
+    """Say to which earlier step people went back most often, or that too few did."""
     earlier = back[(back["step"] > 0) & back["units"].ge(scope.workbook.rules.min_events) & back["share"].notna()]
     if earlier.empty:
-        return [say("Hardly anybody went back to an earlier step.")]
+        return say("Hardly anybody went back to an earlier step.")
     most = records(earlier.sort_values("units", ascending=False))[0]
-    return [
-        say(
-            "{share:value} {share:ci} went back to {step}: a loop worth watching.", key="after.back",
-            share=Rate(most.share, most.low, most.high), step=scope.step_title(most.name),
-        )
-    ]  # fmt: skip
+    return say(
+        "{share:value} {share:ci} went back to {step}: a loop worth watching.", key="after.back",
+        share=Rate(most.share, most.low, most.high), step=scope.step_title(most.name),
+    )  # fmt: skip
 
 
 def _shown(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,6 @@ from funnel_lib.reporting.estimates import Count, Days, Money, Points, Rate, Rat
 from funnel_lib.reporting.labels import Name, PeriodName
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
-from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown, why
 from funnel_lib.reporting.sections.page import level_of
 from funnel_lib.reporting.tables import Column, Record, Table
@@ -36,11 +36,13 @@ def board(scope: Scope, people: Journeys | None = None) -> Block:
     say = Say(scope.language)
     kicker = say("Key figures by stage")
     mine = people if scope.split_group is not None else None
-    found = made(scope, people=mine, rng=chance(scope, "kpis"))
-    if found.empty or found["value"].isna().all():
-        reason = "no_figures" if found.empty else "none_in_data"
-        return unknown("board", kicker, cannot(say, say("The key figures"), reason))
+    found = made(scope, people=mine)
+    if found.empty:
+        return unknown("board", kicker, cannot(say, say("The key figures"), "no_figures"))
     titled = _titled(say, scope, found)
+    if found["value"].isna().all():
+        finding = cannot(say, say("The key figures"), "none_in_data")
+        return section("board", kicker=kicker, finding=finding, parts=[_missing(say, titled)])
     finding = board_finding(say, scope, found)
     missing = titled["value"].isna() & (titled["reason"] != "too_few")
     parts: list[Part] = [_table(say, scope, titled[~missing].reset_index(drop=True))]
@@ -59,11 +61,20 @@ def board_finding(say: Say, scope: Scope, found: pd.DataFrame) -> Sentence:
     better, worse = (int((found["better"] == good).sum()) for good in (True, False))
     if found["before"].isna().all() or scope.previous is None:
         return say("{known} of {all} key figures can be told from this data", key="kpis", known=known, all=total)
-    return say(
-        "{known} of {all} key figures can be told from this data; {worse} are clearly worse than in {period}, {better} "
-        "better", key="kpis", known=known, all=total, worse=worse, better=better,
-        period=PeriodName(scope.previous.period, year=False),
-    )  # fmt: skip
+    told: dict[str, Any] = {
+        "key": "kpis", "known": known, "all": total, "period": PeriodName(scope.previous.period, year=False)
+    }  # fmt: skip
+    if not better and not worse:
+        return say("{known} of {all} key figures can be told from this data; none is clearly better or worse than in "
+                   "{period}", **told)  # fmt: skip
+    if not worse:
+        return say("{known} of {all} key figures can be told from this data; compared with {period}, {better} clearly "
+                   "improved and none got worse", better=better, **told)  # fmt: skip
+    if not better:
+        return say("{known} of {all} key figures can be told from this data; compared with {period}, {worse} clearly "
+                   "got worse and none improved", worse=worse, **told)  # fmt: skip
+    return say("{known} of {all} key figures can be told from this data; compared with {period}, {worse} clearly got "
+               "worse and {better} improved", worse=worse, better=better, **told)  # fmt: skip
 
 
 def _titled(say: Say, scope: Scope, found: pd.DataFrame) -> pd.DataFrame:
@@ -81,10 +92,14 @@ def _titled(say: Say, scope: Scope, found: pd.DataFrame) -> pd.DataFrame:
 
 def _title(say: Say, scope: Scope, row: Any, kpi: Kpi) -> str:
     title = text(kpi.title, scope.language, row.kpi)
-    if not row.group:
+    if row.group:
+        split = next((name for name, one in scope.workbook.segments.items() if one.by == kpi.by), None)
+        title = say.text("{figure}: {group}", figure=Name(title), group=Name(scope.group_title(split, row.group)))
+    made = kpi.formula
+    timed = made.share or (made.reached if made.reached is not None and made.reached.among else None)
+    if timed is None or not timed.within or math.isnan(row.value):
         return title
-    split = next((name for name, one in scope.workbook.segments.items() if one.by == kpi.by), None)
-    return say.text("{figure}: {group}", figure=Name(title), group=Name(scope.group_title(split, row.group)))
+    return say.text("{figure} (within {days})", figure=Name(title), days=Days(timed.within / timedelta(days=1)))
 
 
 def _value(scope: Scope, row: Any, value: float, low: float, high: float, *, signed: bool = False) -> Value | None:
@@ -100,7 +115,7 @@ def _value(scope: Scope, row: Any, value: float, low: float, high: float, *, sig
     if row.unit == "money":
         return Money(value, scope.workbook.currency, *ends[1:], signed=signed, level=level)
     if row.unit == "days":
-        return Days(*ends, level=level)
+        return Days(*ends, signed=signed, level=level)
     if row.unit == "number":
         return Ratio(*ends, signed=signed, level=level)
     return Count(*ends, signed=signed, level=level)
@@ -127,8 +142,8 @@ def _table(say: Say, scope: Scope, found: pd.DataFrame) -> Table:
         change=_objects(_change(scope, row) for row in rows), owner=[owners.get(row.owner, row.owner) for row in rows],
     )  # fmt: skip
     columns = [
-        Column("head", say("Stage")),
-        Column("figure", say("Figure"), left=True),
+        Column("figure", say("Figure")),
+        Column("head", say("Stage"), left=True),
         Column("shown", say("Value")),
         Column("change", say("Since the period before")),
         Column("owner", say("Owner"), left=True),
@@ -157,7 +172,7 @@ def _missing(say: Say, found: pd.DataFrame) -> Table:
 
 def _picture(say: Say, scope: Scope, found: pd.DataFrame, finding: Sentence) -> Figure | None:
     """Draw how the shares changed, those that changed most first; None where nothing can be compared."""
-    judged = found[found["unit"].isin(["share", "points"]) & (found["good"] == "higher") & found["diff_low"].notna()]
+    judged = found[(found["unit"] == "share") & (found["good"] == "higher") & found["diff_low"].notna()]
     if judged.empty or scope.previous is None:
         return None
     order = judged["difference"].abs().sort_values(ascending=False).index

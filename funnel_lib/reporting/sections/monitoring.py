@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.engine.plan import MISSING
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.movement.changepoint import daily
 from funnel_lib.conversion.movement.control import Chart, alerts, chart
+from funnel_lib.conversion.movement.dating import DAY_US, local_days
 from funnel_lib.conversion.movement.decomposition import explain_change
 from funnel_lib.conversion.rates import wilson
 from funnel_lib.reporting import plots
@@ -175,17 +178,20 @@ def _cause(
 ) -> tuple[str, str, float] | None:
     """Return the split and the group where an alert sits, by those who stood before the step on its days."""
     step = scope.funnel.names.index(metric) + 1
-    at = whole.frame[f"t_{step - 1}" if step > 2 else "first_entry"].dt.tz_convert(scope.workbook.zone)
-    day = at.dt.tz_localize(None).dt.normalize()
-    rang = day.between(days[0], days[1]).to_numpy()
+    at = whole.moments(f"t_{step - 1}" if step > 2 else "first_entry")
+    known = at != MISSING
+    day = local_days(at[known], scope.workbook.zone)
+    first, opened, last = (one.as_unit("us").value // DAY_US for one in (pd.Timestamp(scope.period.first_day), *days))
+    rang, baseline = known.copy(), known.copy()
+    rang[known], baseline[known] = (day >= opened) & (day <= last), day < first
     splits = [name for name in scope.workbook.segments if name in people.frame]
     if scope.split_group is not None:
         splits = [name for name in splits if name != scope.split_group[0]]
-    baseline = (day < pd.Timestamp(scope.period.first_day)).to_numpy()
     if not splits or not rang.any() or not baseline.any():
         return None
+    counted = replace(whole, frame=whole.frame.select_dtypes(exclude="datetimetz"))
     table = explain_change(
-        whole.select(rang), whole.select(baseline), splits, step=step, rules=scope.workbook.rules,
+        counted.select(rang), counted.select(baseline), splits, step=step, rules=scope.workbook.rules,
         rng=chance(scope, "monitoring"),
     )  # fmt: skip
     clear = table[(table["clear"] | table["spread_clear"]) & (table["reason"] == "")]

@@ -12,7 +12,7 @@ from funnel_lib.conversion.movement.decomposition import Decomposition, Part, by
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, alert, section
 from funnel_lib.reporting.estimates import Count, Points, Rate, plain_points
-from funnel_lib.reporting.labels import PeriodName
+from funnel_lib.reporting.labels import Day, PeriodName
 from funnel_lib.reporting.parts import Part as Shown
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.chance import chance
@@ -21,6 +21,9 @@ from funnel_lib.reporting.sections.page import chart_words, level_of
 from funnel_lib.reporting.sections.segments import splits_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
+
+UNLIKELY = 0.001
+"""A chance that is none."""
 
 
 def moved(scope: Scope, now: Journeys, before: Journeys | None) -> Block:
@@ -41,11 +44,35 @@ def moved(scope: Scope, now: Journeys, before: Journeys | None) -> Block:
         "weekdays, {before}; {level} intervals", now=PeriodName(scope.period), before=PeriodName(before.period),
         level=level_of(scope),
     )  # fmt: skip
-    parts: list[Shown] = [*_bridge(say, scope, whole, steps, finding)]
+    parts: list[Shown] = [*_bridge(say, scope, whole, steps, finding), *unrecorded(say, scope, now, before)]
     if splits:
         parts += [_dimensions(say, scope, found), SoWhat(say("So what"), _causes(say, scope, now, before, found))]
         parts += [_groups(say, scope, max(found, key=_pull))]
     return section("moved", kicker=kicker, finding=finding, sub=sub, parts=parts)
+
+
+def unrecorded(say: Say, scope: Scope, now: Journeys, before: Journeys) -> list[Sentence]:
+    """Warn where the last step begins so late in the earlier period that it was hardly recorded before.
+
+    That is: so many had had the time in which half of this period's converters got there that none of them getting
+    there, at this period's rate, would be a chance of less than one in a thousand.
+    """
+    last = f"t_{len(scope.funnel.steps)}"
+    reached = now.frame.loc[now.frame[last].notna(), ["first_entry", last]]
+    first, wait = before.frame[last].min(), (reached[last] - reached["first_entry"]).median()
+    if pd.isna(first) or pd.isna(wait):
+        return []
+    waited = int((before.frame["first_entry"] <= first - wait).sum())
+    if (1 - len(reached) / 2 / len(now.frame)) ** waited >= UNLIKELY:
+        return []
+    day = Day(first.tz_convert(scope.workbook.zone).date(), "full")
+    return [
+        say(
+            "Before {day} nobody reached {step}, though {n} had had the time: it may not have been recorded until "
+            "then, so that the rate before is too low.", key="moved.unrecorded", day=day, n=waited,
+            step=scope.step_title(scope.funnel.names[-1]),
+        )
+    ]  # fmt: skip
 
 
 def _reason(reason: str, now: Journeys) -> str:
@@ -71,11 +98,11 @@ def change_finding(say: Say, scope: Scope, whole: Decomposition, steps: pd.DataF
     """Say whether the overall rate moved, and which step did most of it."""
     change, key = whole.change, "moved"
     points = Points(change.estimate, change.low, change.high)
-    if not change.clear:
+    lead = steps[steps["clear"]].assign(size=lambda rows: rows["part"].abs()).sort_values("size")
+    if not change.clear and (lead.empty or len(steps) < 2):
         return say("The overall rate did not move clearly: {points:value} {points:ci}", key=key, points=points)
     if len(steps) < 2:
         return say("The overall rate moved by {points:value} {points:ci}", key=key, points=points)
-    lead = steps[steps["clear"]].assign(size=lambda rows: rows["part"].abs()).sort_values("size")
     if lead.empty:
         return say(
             "The overall rate moved by {points:value} {points:ci}; no single step did most of it for sure", key=key,
@@ -83,6 +110,11 @@ def change_finding(say: Say, scope: Scope, whole: Decomposition, steps: pd.DataF
         )  # fmt: skip
     most = records(lead)[-1]
     step, part = scope.step_title(most.name), Points(most.part, most.low, most.high)
+    if not change.clear:
+        return say(
+            "The overall rate did not move clearly: {points:value} {points:ci}, though {step} by itself moved it by "
+            "{part:value} {part:ci}", key=key, points=points, step=step, part=part,
+        )  # fmt: skip
     return say(
         "The overall rate moved by {points:value} {points:ci}; {step} alone made {part:value} {part:ci}", key=key,
         points=points, step=step, part=part,

@@ -43,9 +43,9 @@ def deals(scope: Scope) -> Block | None:
     shown = by_day.rename(columns={"outcome": "group", "share": "rate"})
     kinds = list(dict.fromkeys(shown["group"]))[:3]
     shown = shown[shown["group"].isin([*kinds, OPEN])]
-    words = plots.Words(scope.language, titles)
+    words, axis = plots.Words(scope.language, titles), say.text("Days since the deal was created")
     svgs = plots.figure(
-        lambda ax, width: plots.curve(shown, words, ax=ax, width=width), alt=finding.text, widths=(700, 328)
+        lambda ax, width: plots.curve(shown, words, axis=axis, ax=ax, width=width), alt=finding.text, widths=(700, 328)
     )
     caption = say(
         "Shares of all deals by days since they were created, open ones counted for as long as they were followed "
@@ -71,9 +71,10 @@ def outcome_finding(say: Say, closed: pd.DataFrame) -> Sentence:
     if not won or pd.isna(won[0].share):
         return say("No deal was won", key="outcomes")
     return say(
-        "{share:value} {share:ci} of deals are won within {day}; of the closed ones it is {closed:value}",
+        "{share:value} {share:ci} of deals are won within {day}; of the closed ones alone it would be {closed:value} "
+        "{closed:ci}",
         key="outcomes", share=Rate(won[0].share, won[0].low, won[0].high), day=Days(won[0].until, digits=0),
-        closed=Rate(won[0].of_closed),
+        closed=Rate(won[0].of_closed, won[0].of_closed_low, won[0].of_closed_high),
     )  # fmt: skip
 
 

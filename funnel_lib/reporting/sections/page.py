@@ -13,6 +13,7 @@ from funnel_lib.collection.quality import grade
 from funnel_lib.collection.scope import Scope
 from funnel_lib.config import Report, Rules
 from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.errors import ConfigError
 from funnel_lib.notation import Language, text
 from funnel_lib.reporting import blocks
 from funnel_lib.reporting.blocks import Block, Fact, Grade
@@ -23,6 +24,7 @@ from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.plots.words import Words
 from funnel_lib.reporting.sections.semantics import semantics, sequence
 from funnel_lib.reporting.wording import Say, Sentence
+from funnel_lib.schema import USER_ID
 
 
 class Pass(NamedTuple):
@@ -146,13 +148,23 @@ def chart_words(scope: Scope, split: str | None = None) -> Words:
         for step in scope.funnel.steps
     }
     if split is not None:
-        found = scope.workbook.segments[split]
-        titles |= {name: scope.group_title(split, name) for name in (*found.groups, *found.titles, "other", "unknown")}
+        titles |= scope.group_titles(split)
     return Words(scope.language, titles)
 
 
 def header(scope: Scope, report: Report, journeys: Journeys | None = None) -> Block:
-    """Open the report: which one, over what, how fresh, how good, whether it is final."""
+    """Open the report: which one, over what, how fresh, how good, whether it is final.
+
+    Raises
+    ------
+    ConfigError : the report is about going on from step to step, and the funnel has only one.
+    """
+    if report in ("conversion", "segmentation") and len(scope.funnel.steps) < 2:
+        raise ConfigError(
+            f"The {report} report tells who goes on from one step to the next, and there is only one.",
+            where="funnel.steps", found=scope.funnel.names[0], allowed="two steps or more",
+            do="Name a second step, or leave this report out of reports.",
+        )  # fmt: skip
     say = Say(scope.language)
     facts = [
         Fact(say("Period"), Name(_period_name(scope)), small=_days(say, scope)),
@@ -234,18 +246,12 @@ def definitions(scope: Scope) -> Block:
     )  # fmt: skip
     if window is not None:
         rate = say(
-            "People who reached {last} within {window} of {first} ÷ people whose {window} are over. {sequence}",
+            "People who reached {last} within {window} of {first} ÷ people who have had their full {window}. "
+            "{sequence}",
             last=last, window=window, first=first, sequence=sequence(say, scope),
         )  # fmt: skip
     terms = [
-        (
-            say("People"),
-            say(
-                "Everyone with at least one {first} in the period. Ids that belong to one person count once; test "
-                "accounts "
-                "and known bots are left out.", first=first,
-            ),
-        ),
+        (say("People"), _people(say, scope, first)),
         (say("Overall rate"), rate),
         (
             say("Share of previous step"),
@@ -275,6 +281,21 @@ def definitions(scope: Scope) -> Block:
         ),
     ]  # fmt: skip
     return blocks.definitions(terms)
+
+
+def _people(say: Say, scope: Scope, first: str) -> Sentence:
+    """Say who or what is counted as one."""
+    if scope.funnel.unit == USER_ID:
+        return say(
+            "Everyone with at least one {first} in the period. Ids that belong to one person count once; test accounts "
+            "and known bots are left out.", first=first,
+        )  # fmt: skip
+    if scope.funnel.snapshot == "deals":
+        return say("“People” are deals here: each deal that began in the period counts once.")
+    return say(
+        "“People” are values of {unit} here: each one with at least one {first} in the period counts once.",
+        unit=Name(scope.funnel.unit), first=first,
+    )  # fmt: skip
 
 
 def method(scope: Scope) -> Block:

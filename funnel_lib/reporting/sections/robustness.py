@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.conversion.journeys import UnmatchedStep
 from funnel_lib.conversion.keeping.shelves import Shelf
 from funnel_lib.conversion.sensitivity import Sensitivity, sensitivity
 from funnel_lib.presets import PresetName
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
-from funnel_lib.reporting.estimates import Count, Rate, plain_points
+from funnel_lib.reporting.estimates import Count, Points, Rate, plain_points
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.page import level_of
 from funnel_lib.reporting.tables import Column, Table
@@ -28,16 +32,18 @@ def definitions(scope: Scope) -> Block | None:
     """
     if scope.split_group is not None or scope.funnel.snapshot is not None or not scope.events.exists():
         return None
-    found = sensitivity(
-        scope.events, scope.funnel, period=scope.period, as_of=scope.as_of, rules=scope.workbook.rules,
-        presets=SYSTEMS, shelf=Shelf.of(scope),
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnmatchedStep)  # refused when the journeys were made, or allowed
+        found = sensitivity(
+            scope.events, scope.funnel, period=scope.period, as_of=scope.as_of, rules=scope.workbook.rules,
+            presets=SYSTEMS, shelf=Shelf.of(scope),
+        )  # fmt: skip
     say, told = Say(scope.language), verdict(found, scope.language)
     kicker = say("Other definitions")
     shown = _rows(say, found)
     if shown["rate"].isna().all():
         return section("robustness", kicker=kicker, finding=say("Too few people to compare definitions"))
-    finding = _finding(say, shown, found)
+    finding = robust_finding(say, shown)
     svgs = plots.figure(
         lambda ax, width: plots.answers(shown, plots.Words(scope.language), ax=ax, width=width), alt=finding.text,
         widths=(700, 328),
@@ -59,16 +65,27 @@ def _rows(say: Say, found: Sensitivity) -> pd.DataFrame:
     return last.assign(answer=[_capital(titles[str(name)]) for name in last["variant"]], group="all")
 
 
-def _finding(say: Say, shown: pd.DataFrame, found: Sensitivity) -> Sentence:
-    """Say between which rates the definitions lie, with their intervals."""
-    ends = (found.conclusion.lowest, found.conclusion.highest)
-    rows = {str(row.variant): Rate(row.rate, row.low, row.high) for row in records(shown)}
-    low, high = (rows[name] for name in ends if name is not None)
-    if low.value == high.value:
-        return say("The definition makes no difference: {low:value} {low:ci} come through", key="robustness", low=low)
+def robust_finding(say: Say, shown: pd.DataFrame) -> Sentence:
+    """Say how far other definitions lie from the workbook's, of the same people."""
+    own = records(shown[shown["difference"].isna() & shown["rate"].notna()])
+    others = shown[shown["difference"].notna() & shown["rate"].notna()]
+    if not own or others.empty:
+        return say("No other definition can be compared with the workbook's", key="robustness")
+    rate = Rate(own[0].rate, own[0].low, own[0].high)
+    least, most = records(others.sort_values("difference").iloc[[0, -1]])
+    down, up = (Points(row.difference, row.diff_low, row.diff_high, signed=False) for row in (least, most))
+    words: dict[str, Any] = {"key": "robustness", "rate": rate}
+    if not (least.difference < 0 or most.difference > 0):
+        return say("The definition makes no difference: {rate:value} {rate:ci} come through", **words)
+    if not least.difference < 0:
+        return say("{rate:value} {rate:ci} come through; defined otherwise, up to {up:value} {up:ci} more", up=up,
+                   **words)  # fmt: skip
+    if not most.difference > 0:
+        return say("{rate:value} {rate:ci} come through; defined otherwise, up to {down:value} {down:ci} less",
+                   down=down, **words)  # fmt: skip
     return say(
-        "Depending on the definition, {low:value} {low:ci} to {high:value} {high:ci} come through", key="robustness",
-        low=low, high=high,
+        "{rate:value} {rate:ci} come through; defined otherwise, up to {down:value} {down:ci} less or {up:value} "
+        "{up:ci} more", down=down, up=up, **words,
     )  # fmt: skip
 
 

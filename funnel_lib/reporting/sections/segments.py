@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import pandas as pd
 
@@ -10,9 +11,10 @@ from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.movement.change import mix
 from funnel_lib.conversion.rates import compare, rates
+from funnel_lib.periods import Period
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, Key, KeyEntry, Panels, TooFew, section, summary
-from funnel_lib.reporting.estimates import Count, Points, PValue, Rate
+from funnel_lib.reporting.estimates import Count, Days, Points, PValue, Rate
 from funnel_lib.reporting.labels import Names, PeriodName, Span
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
@@ -21,7 +23,8 @@ from funnel_lib.reporting.sections.page import chart_words, level_of, mature_spa
 from funnel_lib.reporting.tables import Column, Record, Table
 from funnel_lib.reporting.wording import Say, Sentence
 
-RESIDUAL = ("other", "unknown")
+RESIDUAL, PAST_DAYS = ("other", "unknown"), 28
+"""Groups of what is left; and how long a past tells what people did before."""
 
 
 def each(scope: Scope, show: Callable[..., Block], *results: object) -> None:
@@ -232,6 +235,8 @@ def best_and_worst(say: Say, scope: Scope, found: pd.DataFrame, split: str) -> S
     if low:
         worst = low[0].group
         return say("Lowest: {worst}, {worst_rate}", key=key, worst=titles[worst], worst_rate=values[worst])
+    if found["difference"].isna().all():
+        return cannot(say, say("A comparison of the groups"), "too_few" if len(found) > 1 else "one_group")
     return say("No difference by {split} is clear of noise", key=key, split=scope.split_title(split))
 
 
@@ -261,6 +266,9 @@ def who(scope: Scope, now: Journeys, before: Journeys | None, split: str) -> Blo
         found = say("{n} people entered; there is no earlier period to compare their mix with", n=len(now.frame))
         return section(f"{slug(split)}-mix", kicker=kicker, finding=found, parts=[_shares(say, scope, now, split)])
     moved = mix(now, before, split, rules=scope.workbook.rules)
+    if (moved["reason"] != "").all():
+        found = cannot(say, say("A change of the mix by {split}", split=title), str(moved["reason"].iloc[0]))
+        return section(f"{slug(split)}-mix", kicker=kicker, finding=found, parts=[_mix_table(say, scope, moved, split)])
     finding, words = shifted(say, scope, moved, split), chart_words(scope, split)
     svgs = plots.figure(
         lambda ax, width: plots.mix(moved, words, ax=ax, width=width), alt=finding.text, widths=(700, 328)
@@ -272,7 +280,25 @@ def who(scope: Scope, now: Journeys, before: Journeys | None, split: str) -> Blo
         split=title,
         now=PeriodName(scope.period), before=PeriodName(before.period), level=level_of(scope),
     )  # fmt: skip
-    return section(f"{slug(split)}-mix", kicker=kicker, finding=finding, sub=sub, parts=[figure])
+    parts: list[Part] = [figure, *_young(say, scope, before.period, split)]
+    return section(f"{slug(split)}-mix", kicker=kicker, finding=finding, sub=sub, parts=parts)
+
+
+def _young(say: Say, scope: Scope, earlier: Period, split: str) -> list[Sentence]:
+    """Warn where groups go by what people did before, and the data holds little of that for the earlier period."""
+    first: str | None = scope.store.facts()["first_day"]
+    if first is None or not any(group.did for group in scope.workbook.segments[split].groups.values()):
+        return []
+    held = (earlier.first_day - date.fromisoformat(first)).days
+    if held >= PAST_DAYS:
+        return []
+    return [
+        say(
+            "These groups go by what people did before, and of the time before the earlier period the data holds "
+            "{days}: who came later had longer to do it, which alone may move the shares.", key=f"{split}.mix.young",
+            days=Days(float(held)),
+        )
+    ]  # fmt: skip
 
 
 def _shares(say: Say, scope: Scope, now: Journeys, split: str) -> Table:
@@ -334,11 +360,14 @@ def _mix_table(say: Say, scope: Scope, moved: pd.DataFrame, split: str) -> Table
         Column("group", scope.split_title(split)),
         Column("before", say("People before"), Count),
         Column("now", say("People now"), Count),
-        Column("share_before", say("Share before"), Rate),
-        Column("share_now", say("Share now"), Rate),
-        Column("difference", say("Change, pp"), _points, low="low", high="high"),
-        Column("p_adjusted", say("Corrected test"), PValue),
     ]
+    if (moved["reason"] == "").any():
+        columns += [
+            Column("share_before", say("Share before"), Rate),
+            Column("share_now", say("Share now"), Rate),
+            Column("difference", say("Change, pp"), _points, low="low", high="high"),
+            Column("p_adjusted", say("Corrected test"), PValue),
+        ]
     caption = say("Shares by {split}", split=scope.split_title(split))
     return Table(_titled(scope, moved, split), columns, caption, name=f"{split}_mix")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
+from funnel_lib.config import Rules
 from funnel_lib.conversion.durations.delays import eventually
 from funnel_lib.conversion.durations.survival import by_day, half_of_conversions, log_rank
 from funnel_lib.conversion.durations.timing import time_to_convert
@@ -24,6 +25,7 @@ from funnel_lib.reporting.sections.time import grouped, known, largest, split_co
 from funnel_lib.reporting.tables import Cell, Column, Record, Table
 from funnel_lib.reporting.wording import Say, Sentence
 
+NEARLY_ALL = 0.99
 _ENDS = ["expected", "low", "high"]
 
 
@@ -39,7 +41,8 @@ def timing(scope: Scope, journeys: Journeys, by: str) -> Block:
         return unknown("timing", kicker, found)
     finding, words = _finding(say, last, half, end), chart_words(scope, split)
     reached = by_day(journeys, by=split, rules=rules)
-    shown = largest(reached.assign(denominator=reached["at_risk"]))
+    drawn = _hourly(journeys, split, end, rules) if half.half < 1 else reached
+    shown = largest(drawn.assign(denominator=drawn["at_risk"]))
     svgs = plots.figure(
         lambda ax, width: plots.curve(shown, words, ax=ax, width=width), alt=finding.text, widths=(700, 328)
     )
@@ -49,8 +52,8 @@ def timing(scope: Scope, journeys: Journeys, by: str) -> Block:
     )  # fmt: skip
     figure = Figure(svgs, finding, caption=caption, table=_groups(say, scope, journeys, reached, split))
     sub = say(
-        "Cumulative share of people who reached {last}, by days since {first}; all who entered in the period, recent "
-        "ones too", last=last, first=first,
+        "Cumulative share of people who reached {last}, by the time since {first}; all who entered in the period, "
+        "recent ones too", last=last, first=first,
     )  # fmt: skip
     notes = [*_notes(say, scope, journeys, end), *_difference(say, scope, journeys, split)]
     parts: list[Part] = [figure, SoWhat(say("So what"), notes), *_histogram(say, scope, journeys, last)]
@@ -67,6 +70,15 @@ def summary_point(say: Say, scope: Scope, journeys: Journeys) -> Sentence:
         "Half of those who ever reach {last} do so within {half:value} {half:ci}", key="timing", last=last,
         half=Days(half.half, _nan(half.low), _nan(half.high)),
     )  # fmt: skip
+
+
+def _hourly(journeys: Journeys, split: str | None, end: Any, rules: Rules) -> pd.DataFrame:
+    """Return the curve by the hour until nearly all have converted: by whole days it would be one upright line."""
+    drawn = by_day(journeys, by=split, per_day=24, rules=rules)
+    slow = drawn[drawn["rate"] < NEARLY_ALL * drawn.groupby("group")["rate"].transform("max")]
+    until = math.ceil(slow["day"].max()) if len(slow) else 1
+    shown: pd.DataFrame = drawn[drawn["day"] <= min(max(until, 1), end.day)]
+    return shown
 
 
 def _last(reached: pd.DataFrame) -> Any:
@@ -126,9 +138,9 @@ def _quartiles(say: Say, journeys: Journeys, quarter: Any) -> Sentence:
     told = {name: _days(quarter, name) for name in ("q25", "median", "q75")}
     if journeys.window_closed:
         return say(
-            "Counted from the last entry that could lead there, of the {n} whose time is over and who got there a "
-            "quarter needed at most {q25}, half {median}, three quarters {q75}.", key="timing", n=int(quarter.n),
-            **told,
+            "Counted from the last start that could lead there instead of the first, of the {n} whose time is over and "
+            "who got there a quarter needed at most {q25}, half {median}, three quarters {q75}.", key="timing",
+            n=int(quarter.n), **told,
         )  # fmt: skip
     return say(
         "Of the {n} who have got there so far a quarter needed at most {q25}, half {median}, three quarters {q75}.",
@@ -139,12 +151,12 @@ def _quartiles(say: Say, journeys: Journeys, quarter: Any) -> Sentence:
 def _started_again(say: Say, journeys: Journeys) -> list[Sentence]:
     """Say how many only got there from a later start, where the funnel counts every start."""
     size, frame = len(journeys.funnel.steps), journeys.frame
-    reached, at_once = (int((frame[name] == size).sum()) for name in ("mature_depth", "first_depth"))
-    if not journeys.window_closed or reached <= at_once:
+    again = int(((frame["depth"] == size) & (frame["first_depth"] < size)).sum())
+    if not journeys.window_closed or not again:
         return []
     return [
         say.plural(
-            reached - at_once,
+            again,
             "{n} more person got there after starting again; the funnel counts that one, too.",
             "{n} more people got there after starting again; the funnel counts them, too.", key="timing.again",
         )
@@ -228,6 +240,11 @@ def _histogram(say: Say, scope: Scope, journeys: Journeys, last: str) -> list[Pa
             "Conversions are most frequent within {end} of the first step: {share} of all people",
             key="timing.most", end=Days(top.to_days), share=Rate(top.share),
         )  # fmt: skip
+    elif Days(top.from_days).format(scope.language) == Days(top.to_days).format(scope.language):
+        told = say(
+            "Conversions are most frequent {end} after the first step: {share} of all people",
+            key="timing.most", end=Days(top.to_days), share=Rate(top.share),
+        )  # fmt: skip
     words = plots.Words(scope.language)
     svgs = plots.figure(
         lambda ax, width: plots.histogram(bins, words, ax=ax, width=width), alt=told.text, widths=(700, 328)
@@ -282,12 +299,17 @@ def _dwell_table(say: Say, scope: Scope, found: pd.DataFrame) -> Table:
         Cell(why(say, row.reason), left=True) if row.reason else Days(row.median, _nan(row.low), _nan(row.high))
         for row in records(found)
     ]
-    frame = found.assign(title=titles, whole=whole)
+    moved: list[Any] = [
+        Cell(why(say, row.half_reason), left=True) if row.half_reason
+        else Days(row.half_moved, _nan(row.half_low), _nan(row.half_high))
+        for row in records(found)
+    ]  # fmt: skip
+    frame = found.assign(title=titles, whole=whole, moved=moved)
     columns = [
         Column("title", say("Step")),
         Column("n", say("People"), Count),
         Column("moved_on", say("Went on"), Count),
-        Column("half_moved", say("Half of those who go on within"), Days, low="half_low", high="half_high"),
+        Column("moved", say("Half of those who go on within")),
         Column("whole", say("Half of all within")),
     ]
     if found["still_waiting"].any():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys, previous_steps
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.reasons.touchpoints import NOTHING, routes, touchpoints
 from funnel_lib.notation import text
-from funnel_lib.optimisation.finding import find
+from funnel_lib.optimisation.finding import answers as told
 from funnel_lib.reporting import plots
 from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Points, Rate, plain_points
@@ -31,12 +31,14 @@ SHOWN, LONGEST = 8, 60
 def contents(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block | None:
     """Show which contents, met in time, go with going on at the step where most are lost; None without events."""
     lost = lost_step(scope, steps)
-    if scope.funnel.snapshot is not None or not scope.events.exists() or lost is None:
+    log = EventLog.of(scope) if scope.funnel.snapshot is None else None
+    if log is None or lost is None:
         return None
     say = Say(scope.language)
     kicker = say("What they met before")
     before = int(previous_steps(scope.funnel)[lost.number - 1])
-    found, landmark = touchpoints(scope.events, journeys, before, rules=scope.workbook.rules)
+    found, landmark = touchpoints(log, journeys, before, rules=scope.workbook.rules)
+    found = found[found["reach"] < landmark.units]  # what everybody met, such as the step itself, divides nobody
     shown = found[found["reason"] == ""].head(SHOWN)
     if shown.empty:
         what = say("What goes with reaching {step}", step=lost.title)
@@ -54,7 +56,7 @@ def contents(scope: Scope, journeys: Journeys, steps: pd.DataFrame) -> Block | N
         say("That goes with going on, it need not cause it: who is interested looks at more."),
     ]  # fmt: skip
     parts: list[Part] = [_picture(say, scope, shown, found, finding), SoWhat(say("So what"), notes)]
-    ways = routes(scope.events, journeys, before, top=SHOWN, level=scope.workbook.rules.level)
+    ways = routes(log, journeys, before, top=SHOWN, level=scope.workbook.rules.level)
     ways = ways[ways["units"] >= max(scope.workbook.rules.min_events, 1)]
     if len(ways):
         parts.append(_ways(say, ways, lost))
@@ -70,13 +72,17 @@ def content_finding(say: Say, shown: pd.DataFrame, lost: Pass) -> Sentence:
     most = records(clear)[-1]
     words: dict[str, Any] = {
         "content": Name(most.content), "step": lost.title, "rate": Rate(most.rate, most.low, most.high),
-        "rest": Rate(most.rest_rate),
+        "points": Points(most.difference, most.diff_low, most.diff_high, signed=False),
     }  # fmt: skip
     if most.difference > 0:
-        return say("Who met {content} reached {step} more often: {rate:value} {rate:ci} against {rest:value}",
-                   key="contents.finding", **words)  # fmt: skip
-    return say("Who met {content} reached {step} less often: {rate:value} {rate:ci} against {rest:value}",
-               key="contents.finding", **words)  # fmt: skip
+        return say(
+            "Who met {content} reached {step} more often: {rate:value} {rate:ci}, {points:value} {points:ci} above the "
+            "others", key="contents.finding", **words,
+        )  # fmt: skip
+    return say(
+        "Who met {content} reached {step} less often: {rate:value} {rate:ci}, {points:value} {points:ci} below the "
+        "others", key="contents.finding", **words,
+    )  # fmt: skip
 
 
 def _friction(say: Say, found: pd.DataFrame) -> Sentence:
@@ -140,11 +146,8 @@ def answers(scope: Scope, journeys: Journeys) -> Block | None:
     question = _question(scope, surveys)
     if question is None:
         return None
-    depth = journeys.frame["mature_depth"]
-    stopped = np.where(depth.between(1, len(scope.funnel.steps) - 1), "stopped", "others")
-    divided = Journeys(journeys.funnel, journeys.frame.assign(stopped=stopped), journeys.period, journeys.as_of,
-                       journeys.window_closed)  # fmt: skip
-    found = find(divided, "stopped", "stopped", surveys=surveys, question=question, rules=scope.workbook.rules).answers
+    stopped = journeys.frame["mature_depth"].between(1, len(scope.funnel.steps) - 1).to_numpy()
+    found, _ = told(surveys, question, journeys.frame["unit"], stopped, rules=scope.workbook.rules)
     shown = found[found["numerator"].ge(scope.workbook.rules.min_events) & found["rate"].notna()].head(SHOWN)
     if shown.empty:
         return unknown("answers", kicker, cannot(say, say("What those say who stopped"), "too_few"))

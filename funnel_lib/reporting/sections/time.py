@@ -20,7 +20,8 @@ from funnel_lib.reporting.sections.page import chart_words, level_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 
-MOST_LINES = 4
+MOST_LINES, MOST_FEW = 4, 0.5
+"""Lines of a picture; the share of weeks with too few people from which on groups are shown together."""
 
 
 def known(scope: Scope, split: str) -> str | None:
@@ -58,9 +59,13 @@ def weeks(scope: Scope, journeys: Journeys, by: str) -> Block:
         reason = cannot(say, say("A comparison of the weeks"), "too_few")
         return unknown("weeks", kicker, reason)
     worst = _worst(found)
-    step = int(found["step"].max()) if worst is None else int(worst.step)
-    shown = weekly(journeys, rules=rules, by=split, zone=zone)
-    shown = largest(shown[shown["step"] == step], first=None if worst is None else str(worst.group))
+    shown = _of_step(weekly(journeys, rules=rules, by=split, zone=zone), found, worst)
+    if split is not None and worst is None and shown["rate"].isna().mean() > MOST_FEW:
+        whole = incidents(journeys, rules=rules, zone=zone)
+        if len(whole):
+            split, found, worst = None, whole, _worst(whole)
+            shown = _of_step(weekly(journeys, rules=rules, zone=zone), found, worst)
+    step = int(shown["step"].iloc[0])
     finding, words = incident(say, scope, worst, split), chart_words(scope, split)
     flagged = found[found["clear"] & (found["step"] == step) & found["group"].isin(shown["group"])]
     svgs = plots.figure(
@@ -79,6 +84,12 @@ def weeks(scope: Scope, journeys: Journeys, by: str) -> Block:
     )  # fmt: skip
     figure = Figure(svgs, finding, caption=caption, table=_weeks_table(say, scope, shown, split))
     return section("weeks", kicker=kicker, finding=finding, sub=sub, parts=[figure])
+
+
+def _of_step(shown: pd.DataFrame, found: pd.DataFrame, worst: Any) -> pd.DataFrame:
+    """Return the weeks of the step that stood out most, or of the last one that was compared."""
+    step = int(found["step"].max()) if worst is None else int(worst.step)
+    return largest(shown[shown["step"] == step], first=None if worst is None else str(worst.group))
 
 
 def worst_week(say: Say, scope: Scope, journeys: Journeys, by: str) -> Sentence | None:

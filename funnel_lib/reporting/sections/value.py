@@ -24,6 +24,7 @@ from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.values import Value
 from funnel_lib.reporting.wording import Say, Sentence
 
+HALF_A_DAY = 0.5
 Line = tuple[Sentence, Value, Sentence, str]  # what, how much, of what, why it is missing
 
 
@@ -37,8 +38,9 @@ def figures(scope: Scope, found: CustomerValue | None) -> Block:
     say = Say(scope.language)
     kicker = say("What customers are worth")
     if found is None or found.reason:
-        what = say("What customers are worth")
-        return unknown("value", kicker, cannot(say, what, found.reason if found else "no_events"))
+        told = cannot(say, say("What customers are worth"), found.reason if found else "no_events")
+        more = say("Nor can what they bring over time, what comes back for the money, and conversion against value.")
+        return section("value", kicker=kicker, finding=told, parts=[more])
     lines = list(_lines(say, scope, found))
     frame = pd.DataFrame({
         "what": [what.text for what, *_ in lines], "value": [value for _, value, *_ in lines],
@@ -80,11 +82,18 @@ def money(scope: Scope, ends: Any) -> Money:
     return Money(value, scope.workbook.currency, low, high)
 
 
+def lagged(say: Say, days: float) -> Sentence:
+    """Say of which days costs are, as a part of a sentence: of days so much earlier, or of the same."""
+    if not days >= HALF_A_DAY:
+        return say("costs of the same days")
+    return say("costs of {days} earlier", key="costs.lag", days=Days(round(days)))
+
+
 def _lines(say: Say, scope: Scope, found: CustomerValue) -> Iterator[Line]:
     price, curve, forecast = found.acquisition, found.curve, found.lifetime
-    counted: dict[str, Any] = {"key": "value.cost", "n": price.customers, "days": Days(price.lag_days)}
-    of_all = say("{n} new customers, all costs, {days} earlier", **counted)
-    own = say("{n} new customers, costs of their channel alone, {days} earlier", **counted)
+    counted: dict[str, Any] = {"key": "value.cost", "n": price.customers, "costs": lagged(say, price.lag_days)}
+    of_all = say("{n} new customers; all costs, {costs}", **counted)
+    own = say("{n} new customers; costs of their channel alone, {costs}", **counted)
     yield (
         say("Cost of a new customer"), money(scope, (price.value, price.low, price.high)),
         of_all if scope.split_group is None else own, price.reason,
@@ -99,14 +108,19 @@ def _lines(say: Say, scope: Scope, found: CustomerValue) -> Iterator[Line]:
     yield (
         say("Margin per customer so far"),
         money(scope, brought),
-        say("by {days} after the first order", days=day),
+        say(
+            "{n} customers of all periods, by {days} after their first order",
+            key="value.brought",
+            n=int(curve.table["customers"].iloc[0]) if len(curve.table) else 0,
+            days=day,
+        ),
         curve.reason,
     )
     yield say("Margin by cost of a customer"), Ratio(*found.ratio), say("both above"), found.ratio_reason
     back = found.payback
     yield (
         say("Time until the cost is paid back"), Days(back.days, *_ends(back.low, back.high), digits=0),
-        say("in steps of the curve below"), back.reason,
+        say("in steps of {days}", days=Days(_pace(curve.table))), back.reason,
     )  # fmt: skip
     yield (
         say("Forecast of a new customer's margin"), money(scope, (forecast.value, forecast.low, forecast.high)),
@@ -123,6 +137,11 @@ def _lines(say: Say, scope: Scope, found: CustomerValue) -> Iterator[Line]:
         say("Came through a referral"), Rate(through.value, through.low, through.high),
         say("{n} new customers", key="value.referred", n=through.answers), unnamed,
     )  # fmt: skip
+
+
+def _pace(curve: pd.DataFrame) -> float:
+    """Return the days between two points of a curve."""
+    return float(curve["day"].iloc[1] - curve["day"].iloc[0]) if len(curve) > 1 else 0.0
 
 
 def _ends(low: float, high: float) -> tuple[float | None, float | None]:
@@ -148,14 +167,15 @@ def _notes(say: Say, scope: Scope, found: CustomerValue) -> list[Sentence]:
     return notes
 
 
-def over_time(scope: Scope, found: CustomerValue | None) -> Block:
-    """Show the margin per customer by its age, against what a new customer costs."""
+def over_time(scope: Scope, found: CustomerValue | None) -> Block | None:
+    """Show the margin per customer by its age, against what a new customer costs; None where `figures` says it all."""
+    if found is None or found.reason:
+        return None
     say = Say(scope.language)
     kicker = say("Does a customer pay back")
     what = say("What customers bring over time")
-    if found is None or found.reason or found.curve.reason:
-        reason = "no_events" if found is None else found.reason or found.curve.reason
-        return unknown("margin", kicker, cannot(say, what, reason))
+    if found.curve.reason:
+        return unknown("margin", kicker, cannot(say, what, found.curve.reason))
     finding, curve = payback_finding(say, scope, found), found.curve.table
     price = found.acquisition
     currency = scope.workbook.currency
@@ -191,5 +211,13 @@ def payback_finding(say: Say, scope: Scope, found: CustomerValue) -> Sentence:
                        key=key, first=first, days=Days(found.curve.last_day))  # fmt: skip
         return say("Customers bring {first:value} with their first order and {last:value} {last:ci} by {days}",
                    key=key, first=first, last=last, days=Days(found.curve.last_day))  # fmt: skip
-    return say("A customer has brought what it costs by {days:value} {days:ci}", key=key,
-               days=Days(back.days, *_ends(back.low, back.high)))  # fmt: skip
+    days = Days(back.days, *_ends(back.low, back.high), digits=0)
+    if back.days == 0:
+        return say("Most likely the first order already brings what a customer costs; for sure it does within {high}",
+                   key=key, high=Days(back.high)) if math.isfinite(back.high) else say(
+            "Most likely the first order already brings what a customer costs, but not for sure", key=key)  # fmt: skip
+    if not math.isfinite(back.high):
+        return say("A customer has most likely brought what it costs within {days} of the first order, but not for "
+                   "sure in the time that was seen", key=key, days=days)  # fmt: skip
+    return say("A customer has brought what it costs within {days:value} {days:ci} of the first order", key=key,
+               days=days)  # fmt: skip

@@ -34,7 +34,7 @@ def test_delays_are_the_chain_ladder():
     """
     delay = np.repeat([1, 2, 3, 1, 2], [10, 6, 4, 15, 9])
     followed = np.repeat([3, 3, 3, 2, 2], [10, 6, 4, 15, 9])
-    found = observed_delays(delay, followed)
+    found = observed_delays(delay, followed, 3)
     assert found.times.tolist() == [1, 2, 3]
     assert found.share == pytest.approx([0, 25 / 40 * 16 / 20, 16 / 20, 1])
     assert found.noise[1:] == pytest.approx([15 / (40 * 25), 4 / (20 * 16)])
@@ -42,20 +42,21 @@ def test_delays_are_the_chain_ladder():
 
 def test_where_all_are_old_the_delays_are_those_seen():
     delay = np.array([4, 1, 1, 2, 9])
-    found = observed_delays(delay, np.full(5, 30))
-    assert found.share == pytest.approx([0, 0.4, 0.6, 0.8, 1])
+    found = observed_delays(delay, np.full(5, 30), 30)
+    assert found.share == pytest.approx([0, 0.4, 0.6, 0.8, 1, 1])  # the last time is day 30, when nothing came
+    assert found.settled == 5
 
 
 def test_no_conversions_have_no_delays():
-    found = observed_delays(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
-    assert found.share.tolist() == [1]
+    found = observed_delays(np.array([], dtype=np.int64), np.array([], dtype=np.int64), 30)
+    assert (found.share.tolist(), found.settled) == ([1, 1], 0)
 
 
 def test_delays_cut_short_by_the_datas_end_are_not_shortened():
     rng = np.random.default_rng(3)
     delay, followed = (rng.random(20_000) * 10_000).astype(np.int64), (rng.random(20_000) * 20_000).astype(np.int64)
     seen = delay <= followed
-    found = observed_delays(delay[seen], followed[seen])
+    found = observed_delays(delay[seen], followed[seen], 10_000)
     by_5000 = found.share[np.searchsorted(found.times, 5000, side="right")]
     assert by_5000 == pytest.approx(0.5, abs=0.02)
     assert (delay[seen] <= 5000).mean() > 0.55  # what a plain look at those who came would say
@@ -75,6 +76,20 @@ def test_units_that_cannot_convert_any_more_add_nothing():
     certain = Delays(np.array([1]), np.array([0, 1]), np.zeros(1))
     found = forecast(30, np.array([0, 70]), certain, 0.95)
     assert (found.expected, found.low, found.high) == (pytest.approx(30), 30, 30)
+
+
+def test_what_never_came_so_late_may_come_once():
+    """21 of 102 converted in 5 days; of 200 conversions followed for 10 days none came later than on day 5.
+
+    If half of one in 200 does, 21 / 200 / 2 = 0.05 are to come. Of a Poisson number whose mean is gamma distributed
+    with shape 1/2 and that mean, (200 / 221) ** (1/2) = 0.951 are 0, and 0.5 * 21 / 221 * 0.951 = 0.045 are 1: with
+    97.5 % there is at most one. If none came later of 6,000, 0.998 are 0.
+    """
+    waiting = np.array([0, 81, 0])
+    few, many = (Delays.of(np.array([5, 10]), np.array([size, 0]), np.array([size, size])) for size in (200, 6000))
+    found = forecast(21, waiting, few, 0.95)
+    assert (found.expected, found.low, found.high) == (pytest.approx(21), 21, 22)
+    assert forecast(21, waiting, many, 0.95).high == 21
 
 
 def test_less_is_known_where_the_delays_are_not_known_well():

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from funnel_lib.conversion.durations.spells import DAY_US, Clock, enough, spells
+from funnel_lib.conversion.durations.spells import DAY_US, Clock, Group, enough, spells
 from funnel_lib.conversion.journeys import Journeys, journeys
 from funnel_lib.definition import Funnel, Step
 from funnel_lib.errors import ConfigError
@@ -171,3 +171,15 @@ def test_the_journeys_are_left_as_they_were():
     before = found.frame.copy()
     spells(found, None)
     pd.testing.assert_frame_equal(found.frame, before)
+
+
+def test_spells_are_counted_once_and_so_are_their_tables():
+    found = made([("2026-01-01", "2026-01-03 06:00"), ("2026-01-02 01:00", None)], group=["a", "b"])
+    first = spells(found, "group")
+    assert spells(found, "group") is first
+    assert spells(found, "group", keep=False) is not first
+    tables = [group.table for group in first.groups()]
+    assert [group.table for group in first.groups()] == tables
+    assert [table.units for table in tables] == [1, 1]
+    # All groups together, as one that stands at the first one's place.
+    assert Group("", first, first.length, first.ended, first.followed, 0).table.units == 2

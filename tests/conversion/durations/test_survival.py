@@ -285,3 +285,12 @@ def test_real_deals_from_all_leads(real_data):
     tested = log_rank(found, "origin", rules=Rules()).table.set_index("group")
     assert tested.loc["social", "clear"]
     assert tested.loc["social", "ratio"] < 1 < tested.loc["unknown", "ratio"]
+
+
+def test_more_rows_for_each_day_lie_on_the_same_curve():
+    made = drawn(3)
+    daily, hourly = by_day(made, rules=EASY), by_day(made, per_day=24, rules=EASY)
+    whole = hourly[hourly["day"] % 1 == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(whole.astype({"day": "int64"}), daily)
+    assert len(hourly) == 24 * (len(daily) - 1) + 1
+    assert hourly["rate"].dropna().is_monotonic_increasing

@@ -35,6 +35,17 @@ def test_quantiles_of_known_times():
     assert found["reason"] == ""
 
 
+def test_a_step_dated_before_the_one_before_it_takes_no_time():
+    """Only the day of B is known: 0:00, before the A of that day, which the funnel's grace allows."""
+    late = Funnel(steps=[Step("A", event="A"), Step("B", event="B")], window="10d", matching={"grace": "1d"})
+    made = journeys(log([-0.6, -0.3, 2], entered=1.0), late)
+    found = time_to_convert(made, rules=EASY).iloc[0]
+    assert found["n"] == 3
+    assert found[["q25", "median", "q75"]].tolist() == [0, 0, 1]  # of 0, 0 and 2 days
+    day_0 = curve(made, rules=EASY).set_index("day")["numerator"]
+    assert day_0[0] == 2
+
+
 @pytest.mark.parametrize("q", [0.25, 0.5, 0.75])
 @pytest.mark.parametrize("n", [5, 6, 9, 30, 841])
 def test_ranks_are_those_of_the_binomial_distribution(n, q):

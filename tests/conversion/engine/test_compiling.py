@@ -52,7 +52,7 @@ def test_the_kernel_compiles_where_the_package_cannot_be_written_to(tmp_path, ho
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     env.pop("NUMBA_CACHE_DIR", None)
-    command = [sys.executable, "-m", "funnel_lib.conversion.engine"]
+    command = [sys.executable, "-m", "funnel_lib.conversion"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert any(home.rglob("single.run-*.nbi")) == home_is_writable
@@ -60,9 +60,9 @@ def test_the_kernel_compiles_where_the_package_cannot_be_written_to(tmp_path, ho
 
 @pytest.mark.slow
 def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
-    """What `python -m funnel_lib.conversion.engine` writes is what importing the kernel reads."""
+    """What `python -m funnel_lib.conversion` writes is what importing the kernel reads."""
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-m", "funnel_lib.conversion.engine"], env=env, check=True)
+    subprocess.run([sys.executable, "-m", "funnel_lib.conversion"], env=env, check=True)
     code = """if True:
         import numpy as np
         from funnel_lib.conversion.engine import kernel

@@ -41,10 +41,19 @@ def test_another_fact_funnel_or_data_is_another_table(shelf):
     assert len(calls) == 4
 
 
+def test_categories_and_times_come_back_as_they_were(shelf):
+    kinds = pd.Series(pd.Categorical(["b", None, "a"], categories=["b", "a", "c"]))
+    at = pd.Series(pd.to_datetime(["2026-05-01", None, "2026-05-02"], utc=True)).dt.as_unit("us")
+    made = {"frame": pd.DataFrame({"kind": kinds, "at": at})}
+    for _ in range(2):
+        found = shelf.tables(FUNNEL, lambda: made, as_of=2)["frame"]
+        pd.testing.assert_frame_equal(found, made["frame"], check_exact=True)
+
+
 def test_what_cannot_be_read_is_made_again(shelf):
     make, calls = _maker([1.0, 2.0])
     shelf.tables(FUNNEL, make)
-    kept = next(shelf.folder.glob("*/frame.parquet"))
+    kept = next(shelf.folder.glob("*/frame.arrow"))
     kept.write_bytes(b"damaged")
     shelf.tables(FUNNEL, make)
     assert len(calls) == 2

@@ -284,6 +284,17 @@ def test_remembered_journeys_are_made_once(tmp_path: Path):
     assert Stored.open(tmp_path / "key").counts()["units"].tolist() == first.counts()["units"].tolist()
 
 
+def test_of_remembered_journeys_the_columns_asked_for_are_the_same_when_made_and_when_read(tmp_path: Path):
+    def asked() -> pd.DataFrame:
+        return remembered(
+            tmp_path, "key", lambda: journeys(log(), PLAIN, by=BY), columns=["t_1", "channel", "entry"]
+        ).frame
+
+    first, second = asked(), asked()
+    assert sorted(first) == ["channel", "depth", "mature_depth", "t_1"]  # PLAIN counts units: there is no entry
+    pd.testing.assert_frame_equal(first, second)
+
+
 def test_a_cache_that_cannot_be_written_fails_nothing(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     found = remembered(tmp_path / "file", "key", lambda: journeys(log(), PLAIN))

@@ -12,13 +12,9 @@ from funnel_lib.conversion.kpis.board import COLUMNS, board, coverage
 from funnel_lib.scorecard import Board
 
 
-def rng() -> np.random.Generator:
-    return np.random.default_rng(1)
-
-
 @pytest.fixture(scope="module")
 def may(demo: Path) -> pd.DataFrame:
-    return board(fl.Scope.open(demo / "params" / "education.yml", period="2026-05"), rng=rng())
+    return board(fl.Scope.open(demo / "params" / "education.yml", period="2026-05"))
 
 
 def test_the_demo_board_agrees_with_its_funnel_and_finds_its_fault(demo: Path, may: pd.DataFrame):
@@ -57,4 +53,38 @@ def test_a_difference_combines_both_intervals(may: pd.DataFrame):
 def test_a_board_without_figures_is_empty(demo: Path):
     scope = fl.Scope.open(demo / "params" / "education.yml", period="2026-05")
     bare = scope.workbook.model_copy(update={"kpis": Board(model="none")})
-    assert board(replace(scope, workbook=bare), rng=rng()).empty
+    assert board(replace(scope, workbook=bare)).empty
+
+
+def test_a_segment_is_compared_with_who_belonged_to_it_in_the_period_before(demo: Path):
+    scope = fl.Scope.open(demo / "params" / "education.yml", period="2026-05", segment="device=mobile")
+    assert scope.previous is not None
+    now, before = (board(one, people=fl.cohort(one)) for one in (scope, scope.previous))
+    both = now.merge(before[["stage", "kpi", "group", "value"]], on=["stage", "kpi", "group"], suffixes=("", "_then"))
+    assert len(both) > 0.8 * len(now)
+    pd.testing.assert_series_equal(both["before"], both["value_then"], check_names=False)
+    rows = now.set_index(["kpi", "group"])
+    known = rows.loc[("payment_success", "")]
+    assert known["diff_low"] < known["difference"] < known["diff_high"]
+    spend = rows.loc[("ad_spend", "")]
+    assert spend["reason"] == "not_by_segment"
+    assert np.isnan(spend["before"])
+
+
+def test_a_segment_nobody_belonged_to_before_has_no_change(demo: Path):
+    scope = fl.Scope.open(demo / "params" / "education.yml", period="2026-05", segment="device=mobile")
+    assert scope.previous is not None
+    first = replace(scope, period=scope.workbook.period("2026-01", *[scope.previous.period.first_day] * 2))
+    found = board(first, people=fl.cohort(first))
+    assert first.previous is None
+    assert found["before"].isna().all()
+    assert found["value"].notna().any()
+
+
+def test_a_segment_of_a_channel_has_the_spend_of_its_campaigns(demo: Path, may: pd.DataFrame):
+    cost = []
+    for channel in ("paid_search", "paid_social"):  # all channels with campaigns that cost something
+        scope = fl.Scope.open(demo / "params" / "education.yml", period="2026-05", segment=f"channel={channel}")
+        cost.append(board(scope, people=fl.cohort(scope)).set_index("kpi").loc["ad_spend", "value"])
+    assert sum(cost) == pytest.approx(may.set_index("kpi").loc["ad_spend", "value"])
+    assert min(cost) > 0

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.collection.store import Store
 from funnel_lib.config import parse
-from funnel_lib.conversion.kpis.measures import Measured, measured
+from funnel_lib.conversion.kpis.figures import Measured
+from funnel_lib.conversion.kpis.measures import measured
 from funnel_lib.conversion.kpis.reading import Reading
 from funnel_lib.scorecard import Formula
 
@@ -63,7 +63,7 @@ def data(tmp_path: Path) -> Reading:
 
 
 def told(data: Reading, formula: dict[str, Any], by: str | None = None) -> list[Measured]:
-    return measured(data, Formula.model_validate(formula), by=by, rng=np.random.default_rng(1))
+    return measured(data, Formula.model_validate(formula), by=by)
 
 
 def one(data: Reading, formula: dict[str, Any]) -> Measured:
@@ -132,7 +132,15 @@ def test_deals_decided_in_the_period_count_once_slow_ones_can_be_among_them(data
     found = one(data, formula)  # the first two were decided in May; deals take 61, 1 and 11 days and reach back 61
     assert (found.value, found.n) == (0.5, 2)
     deals[1:].to_parquet(path)  # type: ignore[arg-type]
-    assert one(data, formula).reason == "deals_too_recent"
+    assert one(Reading(data.scope), formula).reason == "deals_too_recent"
+
+
+def test_a_list_of_won_deals_alone_tells_no_share_of_won_ones(data: Reading):
+    created = pd.to_datetime(["2026-05-03", "2026-05-04", "2026-05-05"], utc=True)
+    path = data.scope.store.path("deals")
+    pd.DataFrame({"status": ["won"] * 3, "created": created}).to_parquet(path)  # type: ignore[arg-type]
+    found = one(Reading(data.scope), {"deals": {"of": {"status": "won"}}})
+    assert (math.isnan(found.value), found.reason) == (True, "only_won")
 
 
 def test_the_worth_of_deals_closed_in_the_period(data: Reading):
@@ -147,12 +155,12 @@ def test_the_worth_of_deals_closed_in_the_period(data: Reading):
     assert one(data, {"deal_value": {"measure": "sum"}}).value == 400
     assert one(data, {"deal_value": {}}).value == 200
     assert one(data, {"deal_value": {"among": {"status": "lost"}, "measure": "sum"}}).value == 5
-    assert one(Reading(data.scope, frozenset("a")), {"deal_value": {"measure": "sum"}}).value == 100
+    assert one(Reading(data.scope, pd.Series(list("a"))), {"deal_value": {"measure": "sum"}}).value == 100
     assert one(data, {"deal_value": {"among": {"status": "open"}}}).reason == "nobody_there"
     deals.drop(columns="amount").to_parquet(path)  # type: ignore[arg-type]
-    assert one(data, {"deal_value": {}}).reason == "no_amount"
+    assert one(Reading(data.scope), {"deal_value": {}}).reason == "no_amount"
     path.unlink()  # type: ignore[attr-defined]
-    assert one(data, {"deal_value": {}}).reason == "no_deals"
+    assert one(Reading(data.scope), {"deal_value": {}}).reason == "no_deals"
 
 
 def test_the_dates_of_the_crm(data: Reading):
@@ -171,7 +179,7 @@ def test_the_dates_of_the_crm(data: Reading):
     assert by_city[0].value == 0.5
     assert one(fresh, {"reached": {"of": "won_date"}}).reason == "no_date_column"
     assert one(fresh, {"reached": {"of": "city"}}).reason == "no_date_column"
-    assert one(Reading(fresh.scope, frozenset("a")), {"reached": {"of": "sql_date"}}).value == 1
+    assert one(Reading(fresh.scope, pd.Series(list("a"))), {"reached": {"of": "sql_date"}}).value == 1
 
 
 def test_the_mean_of_a_number_that_events_carry(data: Reading):
@@ -213,7 +221,7 @@ def test_tables_that_were_not_collected(data: Reading):
 
 
 def test_a_segment_counts_its_people_alone_and_has_no_costs(data: Reading):
-    some = Reading(data.scope, frozenset("ab"))
+    some = Reading(data.scope, pd.Series(list("ab")))
     assert one(some, {"people": {"event": "buy"}}).value == 2
     assert one(some, {"spend": "cost"}).reason == "not_by_segment"
     assert one(some, {"score": {"question": "NPS"}}).value == 1

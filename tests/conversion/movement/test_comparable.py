@@ -46,11 +46,13 @@ def test_nothing_is_compared_where_the_data_does_not_reach_back(demo: Path):
     assert year_before(scope(demo, "2026-05")) is None
 
 
-def shop(folder: Path, window: str | None) -> fl.Scope:
+def shop(folder: Path, window: str | None, **asked: str) -> fl.Scope:
     """One visitor a day from 2025-01-01 on, for 500 days; everybody buys 40 days later."""
     days = pd.date_range("2025-01-01 12:00", periods=500, tz="UTC")
     rows = [(f"u{n}", event, (at + timedelta(days=wait)).isoformat()) for n, at in enumerate(days)
             for event, wait in (("visit", 0), ("buy", 40))]  # fmt: skip
+    if asked:  # the visitor of 17 March, who bought on 26 April, comes back
+        rows.append(("u440", "visit", "2026-04-28T12:00:00+00:00"))
     (folder / "data" / "raw" / "shop").mkdir(parents=True)
     pd.DataFrame(rows, columns=["user", "event", "time"]).to_csv(folder / "data/raw/shop/e.csv", index=False)
     book = {
@@ -58,12 +60,13 @@ def shop(folder: Path, window: str | None) -> fl.Scope:
         "sources": {"e": {"system": "table", "table": "events", "files": "e.csv",
                           "columns": {"user_id": "user", "event": "event", "ts": "time"}}},
         "funnel": {"window": window, "steps": [{"name": "visit", "event": "visit"}, {"name": "buy", "event": "buy"}]},
+        "segments": {"shopper": {"groups": {"returning": {"did": [{"event": "buy"}]}}}},
     }  # fmt: skip
     (folder / "params").mkdir()
     (folder / "params" / "shop.yml").write_text(yaml.safe_dump(book))
     book = fl.load(folder / "params" / "shop.yml")
     fl.collect(book)
-    return fl.Scope.open(book, period="2026-04", as_of="2026-05-15T00:00:00+00:00")
+    return fl.Scope.open(book, period="2026-04", as_of="2026-05-15T00:00:00+00:00", **asked)
 
 
 def test_without_a_time_limit_both_had_the_same_time(tmp_path: Path):
@@ -89,8 +92,17 @@ def test_history_reaches_back_to_a_monday_or_the_first_day_of_the_data(demo: Pat
     assert whole.period.last_day == date(2026, 5, 31)
     short = history(may, weeks=8)
     assert short.period.first_day == date(2026, 4, 6)  # a Monday; the week of 31 May is the eighth
-    units = whole.frame["unit"]
-    assert set(fl.cohort(may).frame["unit"]) <= set(units)
+    # Those of May who had not been here before entered in May according to both.
+    entered = whole.frame["first_entry"]
+    new = entered[entered >= may.period.start]
+    assert len(new) > 100
+    assert new.isin(fl.cohort(may).frame["first_entry"]).all()
+
+
+def test_the_earlier_have_splits_but_no_names(demo: Path):
+    for found in (comparable(scope(demo, "2026-05")), history(scope(demo, "2026-05"))):
+        assert {"unit", "age", "region"}.isdisjoint(found.frame)
+        assert found.counts("audience")["units"].sum() == found.counts()["units"].sum()
 
 
 def test_history_is_never_shorter_than_the_period(demo: Path):
@@ -98,3 +110,11 @@ def test_history_is_never_shorter_than_the_period(demo: Path):
     assert history(quarter, weeks=2).period.first_day == date(2026, 4, 1)
     everything = scope(demo, "all")
     assert history(everything).period == fl.cohort(everything).period
+
+
+def test_who_came_back_has_a_history_at_least_in_the_period(tmp_path: Path):
+    """In half a year nobody had bought before their first visit; in April one had before the first one of April."""
+    back = shop(tmp_path, "7d", segment="shopper=returning")
+    assert fl.cohort(back).frame["unit"].tolist() == ["u440"]
+    assert history(back).frame["first_entry"].dt.date.tolist() == [date(2026, 4, 28)]
+    assert comparable(back) is None

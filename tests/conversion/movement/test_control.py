@@ -55,6 +55,20 @@ def test_a_weekday_on_which_nobody_passed_yet_is_not_sure_to_stay_so():
     assert not frame["outside"].any()
 
 
+def test_a_day_of_two_people_says_little():
+    """Two people a day at 90 %: that neither passes has a chance of 1 %, more than the limits stand for."""
+    counts = series(86, units=2, rate=0.9, seed=4)
+    counts.loc[70, "numerator"] = 0
+    frame = chart(counts, learnt_until=day(55), rules=RULES).frame
+    assert not frame["outside"].any()
+    assert (frame["low"] == 0).all()
+    rang = 0
+    for seed in range(150):
+        watched = chart(series(86, units=3, rate=0.9, seed=seed), learnt_until=day(55), rules=RULES).frame
+        rang += bool(watched["outside"].any())
+    assert rang / 150 <= 0.10
+
+
 def test_a_fault_rings_on_its_days_and_only_there():
     counts = series(84)
     counts.loc[70:72, "numerator"] = 180  # 18 % instead of 30 %

@@ -6,7 +6,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funnel_lib.conversion.movement.dating import as_dates, local_days, mondays
+from funnel_lib.conversion.movement.dating import as_dates, by_day, local_days, mondays
 
 DAY = 86_400_000_000
 ZONES = [
@@ -42,3 +42,12 @@ def test_weeks_begin_on_mondays_also_before_1970():
 
 def test_no_moments_have_no_days():
     assert local_days(np.zeros(0, dtype=np.int64), UTC).tolist() == []
+
+
+def test_units_are_counted_by_group_and_day_also_on_days_without_any():
+    days, passed = np.array([20, 18, 20, 20]), np.array([True, False, False, True])
+    counted, span = by_day(days, passed)
+    assert span.tolist() == [18, 19, 20]
+    assert counted.tolist() == [[0, 0, 2], [1, 0, 3]]
+    counted, _ = by_day(days, passed, np.array([1, 1, 0, 0]), 2)
+    assert counted.tolist() == [[0, 0, 1, 0, 0, 1], [0, 0, 2, 1, 0, 1]]  # the first group's days, then the second's

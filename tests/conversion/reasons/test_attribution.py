@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel_lib.config import Rules
+from funnel_lib.conversion.rates import wilson
+from funnel_lib.conversion.reasons import attribution
 from funnel_lib.conversion.reasons.attribution import (
     CREDITS,
     MODELS,
@@ -54,6 +56,18 @@ def test_each_rule_by_hand():
     assert list(table.columns) == CREDITS
     assert table["model"].unique().tolist() == list(MODELS)
     assert table[table["model"] == "linear"]["channel"].tolist() == ["b", "c", "a"]  # the largest first
+
+
+def test_all_of_the_credit_or_none_is_no_certainty():
+    """No path of the four ends with c; drawing them again never gives it any, though another path might."""
+    last = credited(read_paths(FOUR), models=["last"]).set_index("channel")
+    assert (last["share"]["c"], last["low"]["c"]) == (0, 0)
+    assert last["high"]["c"] == pytest.approx(wilson(0, 60)[1])
+    one = pd.DataFrame({"path": ["a", "a > a"], "conversions": [40, 20], "nulls": [5, 5]})
+    found = credited(read_paths(one)).set_index("model").drop("decay")  # that one needs times
+    assert found["share"].to_numpy() == pytest.approx(1)
+    assert found["high"].tolist() == [1] * len(found)
+    assert found["low"].to_numpy() == pytest.approx(wilson(60, 60)[0])
 
 
 def test_decay_halves_with_each_half_life():
@@ -217,6 +231,14 @@ def test_large_counts_are_dealt_without_listing_them():
 def test_same_seed_same_table():
     found = read_paths(FOUR)
     pd.testing.assert_frame_equal(credited(found), credited(found))
+
+
+def test_compiled_code_counts_the_same_steps(monkeypatch):
+    found = read_paths(FOUR.assign(nulls=[5, 15.5, 0, 20]))
+    plain, steps = credited(found), transitions(found)
+    monkeypatch.setattr(attribution, "worth_compiling", lambda rows: True)
+    pd.testing.assert_frame_equal(credited(found), plain)
+    pd.testing.assert_frame_equal(transitions(found), steps)
 
 
 def test_what_cannot_be_credited_has_a_reason():

@@ -19,8 +19,11 @@ def test_one_column_per_value_beside_the_most_frequent_one():
     assert found.rows[["value", "reference", "column"]].to_numpy().tolist() == [
         ["b", "a", 0], ["c", "a", 1], ["unknown", "a", 2],
     ]  # fmt: skip
-    assert found.columns.tolist()[4:9:2] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert found.columns[:4].sum() == 0
+    columns = found.columns[found.kind]  # of each unit
+    assert columns.tolist()[4:9:2] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert columns[:4].sum() == 0
+    assert len(found.columns) == 8  # four values, converted or not
+    assert found.converted[found.kind].tolist() == [True, False] * 5
     assert found.kept.all()
     assert list(found.blocks) == [slice(0, 3)] * 3
 
@@ -35,8 +38,8 @@ def test_rare_values_are_put_together():
 def test_numbers_of_many_kinds_are_cut_into_thirds():
     found = made(pd.DataFrame({"age": np.arange(9.0)}), [1, 0, 1, 0, 1, 0, 1, 0, 1])
     assert len(found.rows) == 2
-    assert found.columns.shape == (9, 2)
-    assert found.columns.sum(axis=0).tolist() == [3, 3]
+    assert found.columns.shape == (6, 2)
+    assert found.columns[found.kind].sum(axis=0).tolist() == [3, 3]
 
 
 def test_units_of_a_value_that_says_everything_leave():
@@ -44,7 +47,8 @@ def test_units_of_a_value_that_says_everything_leave():
     found = made(people, [1, 0, 1, 0, 1, 1, 1, 1, 0, 0], RULES)
     assert found.rows.set_index("value")["reason"].to_dict() == {"b": "separated", "c": ""}
     assert found.kept.sum() == 7
-    assert found.columns.shape == (7, 1)
+    assert found.columns[found.kind].shape == (7, 1)
+    assert found.kept.tolist() == [True] * 4 + [False] * 3 + [True] * 3
 
 
 def test_leaving_out_units_can_take_away_another_value():
@@ -54,4 +58,4 @@ def test_leaving_out_units_can_take_away_another_value():
     reasons = found.rows.set_index(["attribute", "value"])["reason"]
     assert reasons["job", "b"] == "separated"
     assert reasons["site", "x"] == "separated"
-    assert found.columns.shape == (4, 0)
+    assert found.columns[found.kind].shape == (4, 0)

@@ -7,6 +7,7 @@ import statsmodels.api as sm
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.reasons.drivers import COLUMNS, NOT_CAUSAL, drivers
+from funnel_lib.conversion.worth.intervals import z_of
 from funnel_lib.errors import ConfigError
 
 RULES = Rules()
@@ -40,6 +41,41 @@ def test_odds_ratios_and_effects_are_those_of_statsmodels():
     assert (found["odds_low"], found["odds_high"]) == pytest.approx(np.exp(fitted.conf_int().iloc[1]), rel=1e-4)
     assert found["effect"] == pytest.approx(effects["dy/dx"])
     assert (found["low"], found["high"]) == pytest.approx((effects.iloc[4], effects.iloc[5]), rel=1e-4)
+
+
+def test_units_that_are_alike_may_be_counted_together():
+    # The model is fitted to kinds of units with their numbers: to the last digits what each unit by itself gives.
+    chance = np.random.default_rng(7)
+    frame = people(3000).assign(seen=chance.random(3000) < 0.3)
+    found = drivers(frame, ["city", "plan", "seen"], rules=RULES, rng=rng()).table.set_index(["attribute", "value"])
+    order = [("city", "y"), ("city", "z"), ("plan", "paid"), ("seen", "true")]
+    x = sm.add_constant(
+        np.column_stack([(frame[name].astype(str).str.lower() == value) for name, value in order]) * 1.0
+    )
+    fitted = sm.GLM(frame["converted"].astype(float), x, family=sm.families.Binomial()).fit()
+    np.testing.assert_allclose(fitted.params, sm.Logit(frame["converted"].astype(float), x).fit(disp=0).params)
+    spread = np.sqrt(np.diag(fitted.cov_params()))[1:]
+    ours = found.loc[order]
+    np.testing.assert_allclose(np.log(ours["odds_ratio"]), fitted.params.iloc[1:], rtol=1e-8)
+    width = (np.log(ours["odds_high"]) - np.log(ours["odds_low"])) / (2 * z_of(RULES.level))
+    np.testing.assert_allclose(width, spread, rtol=1e-8)
+    for place, (name, _) in enumerate(order):
+        with_it, without = x.copy(), x.copy()
+        block = [1 + other for other, (attribute, _) in enumerate(order) if attribute == name]
+        with_it[:, block], without[:, block] = 0.0, 0.0
+        with_it[:, 1 + place] = 1.0
+        one, two = fitted.predict(with_it), fitted.predict(without)
+        effect = one.mean() - two.mean()
+        slope = ((one * (1 - one)) @ with_it - (two * (1 - two)) @ without) / len(x)
+        error = np.sqrt(slope @ fitted.cov_params().to_numpy() @ slope)
+        row = ours.iloc[place]
+        assert row["effect"] == pytest.approx(effect, rel=1e-8)
+        assert (row["high"] - row["low"]) / (2 * z_of(RULES.level)) == pytest.approx(error, rel=1e-8)
+    half = rng().permutation(3000) < 1500  # each half is fitted by itself
+    for name, part in (("half_1", half), ("half_2", ~half)):
+        alone = drivers(frame[part], ["city", "plan", "seen"], rules=RULES, rng=rng()).table
+        again = alone.set_index(["attribute", "value"]).loc[order]
+        np.testing.assert_allclose(ours[name], again["effect"], rtol=1e-8)
 
 
 def test_units_of_one_cluster_are_alike():
@@ -102,7 +138,7 @@ def test_of_two_attributes_that_say_the_same_the_first_stays():
     ("frame", "reason"),
     [
         (people(60), "too_few"),
-        (people().assign(converted=False), "separated"),
+        (people().assign(converted=False), "no_variation"),
         (people().assign(plan="free"), "one_group"),
         (people()[:0], "one_group"),
     ],
@@ -112,6 +148,13 @@ def test_what_cannot_be_told_has_a_reason(frame: pd.DataFrame, reason: str):
     assert found.reason in (reason, "too_few")
     assert found.table["effect"].isna().all()
     assert not found.table["clear"].any()
+
+
+@pytest.mark.parametrize("converted", [True, False])
+def test_where_all_or_none_convert_nothing_goes_with_it(converted: bool):
+    found = drivers(people().assign(converted=converted), ["plan", "age"], rules=RULES, rng=rng())
+    assert found.reason == "no_variation"
+    assert found.table["effect"].isna().all()
 
 
 def test_a_finding_of_one_half_alone_is_not_stable():

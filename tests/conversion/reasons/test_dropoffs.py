@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from funnel_lib.config import Rules
 from funnel_lib.conversion.journeys import journeys
+from funnel_lib.conversion.keeping.eventlog import EventLog
 from funnel_lib.conversion.rates import wilson
 from funnel_lib.conversion.reasons.dropoffs import after_drop, back_to, dropped
 from funnel_lib.conversion.snapshots import snapshot_journeys
@@ -173,6 +174,19 @@ def test_every_kind_of_source_gives_the_same(kind, tmp_path):
     wanted = journeys(LOG, ABC)
     pd.testing.assert_frame_equal(after_drop(events, wanted, 2), after_drop(LOG, wanted, 2))
     pd.testing.assert_frame_equal(back_to(events, wanted, 2), back_to(LOG, wanted, 2))
+
+
+def test_the_log_in_numbers_gives_the_same(tmp_path):
+    wanted, events = journeys(LOG, ABC), numbered(LOG, tmp_path)
+    pd.testing.assert_frame_equal(after_drop(events, wanted, 2), after_drop(LOG, wanted, 2))
+    pd.testing.assert_frame_equal(back_to(events, wanted, 2), back_to(LOG, wanted, 2))
+
+
+def numbered(rows, folder):
+    """Return the log of some rows in numbers."""
+    times = rows["ts"].astype("datetime64[us, UTC]")
+    rows.assign(ts=times).to_parquet(folder / "events.parquet", index=False)
+    return EventLog.made(folder / "events.parquet", "user_id")
 
 
 def test_a_database_gives_the_same():

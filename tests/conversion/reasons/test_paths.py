@@ -75,6 +75,17 @@ def test_a_path_that_may_still_convert_is_set_aside():
     assert found.ages.tolist() == [0]
 
 
+def test_a_path_is_over_as_soon_as_something_else_ends_it():
+    # Two days after the last touch; within a look-back of 30 days it could convert, within a horizon of 2 it cannot.
+    log, known = touched([(1, "a", 0)]), {"lookback": 30 * DAY, "as_of": START + 2 * DAY}
+    assert paths(log, bought([]), **known).set_aside["open"] == 1
+    assert listed(paths(log, bought([]), **known, horizon=2 * DAY)) == [("a", 0, 0, 1)]
+    assert paths(log, bought([]), **known, horizon=2.1 * DAY).set_aside["open"] == 1
+    # It ends no look-back: a conversion after the horizon is still that of the touch.
+    late = paths(log, bought([(1, 20)]), lookback=30 * DAY, horizon=2 * DAY)
+    assert late.conversions.tolist() == [1]
+
+
 def test_later_rows_do_not_exist_yet():
     rows, sold = touched([(1, "a", 0), (1, "b", 9)]), bought([(1, 10)])
     found = paths(rows, sold, lookback=5 * DAY, as_of=START + 6 * DAY)

@@ -10,15 +10,12 @@ import pytest
 from funnel_lib.config import Rules
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.worth.balance import balance
-from funnel_lib.definition import Funnel, Step
+from funnel_lib.conversion.worth.orders import Orders
+from funnel_lib.definition import Funnel, Matching, Step
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 FUNNEL = Funnel(steps=[Step("visit", event="a"), Step("buy", event="b")], window=timedelta(days=7))
 RULES = Rules(min_units=5, min_events=2)
-
-
-def rng() -> np.random.Generator:
-    return np.random.default_rng(19)
 
 
 def people(*groups: tuple[str, int, int, float]) -> tuple[Journeys, pd.DataFrame]:
@@ -38,7 +35,7 @@ def people(*groups: tuple[str, int, int, float]) -> tuple[Journeys, pd.DataFrame
 
 def test_high_rate_with_low_value_and_the_reverse_are_named():
     made, orders = people(("cheap", 300, 150, 10), ("dear", 300, 30, 200), ("plain", 600, 160, 40))
-    found = balance(made, "group", orders, margin=0.5, within=timedelta(days=30), rules=RULES, rng=rng())
+    found = balance(made, "group", Orders(orders), margin=0.5, within=timedelta(days=30), rules=RULES)
     rows = found.set_index("group")
     assert rows["kind"].to_dict() == {"plain": "", "cheap": "high_rate_low_value", "dear": "low_rate_high_value"}
     assert rows.loc["cheap", "rate"] == 0.5
@@ -50,7 +47,7 @@ def test_high_rate_with_low_value_and_the_reverse_are_named():
 def test_nobody_whose_time_is_over_is_an_empty_answer():
     made, orders = people(("a", 60, 30, 100), ("b", 60, 30, 100))
     early = replace(made, as_of=datetime(2026, 1, 2, tzinfo=UTC))
-    found = balance(early, "group", orders, margin=0.5, within=timedelta(days=30), rules=RULES, rng=rng())
+    found = balance(early, "group", Orders(orders), margin=0.5, within=timedelta(days=30), rules=RULES)
     assert found["value"].isna().all()
     assert (found["entered"] == 0).all()
 
@@ -61,8 +58,8 @@ def test_orders_before_the_entry_or_after_the_time_do_not_count():
     early = orders.assign(ts=START - timedelta(days=1), amount=1e6)
     with_more = pd.concat([orders, late, early])
     args = {"margin": 1.0, "within": timedelta(days=7), "rules": RULES}
-    one = balance(made, "group", orders, rng=rng(), **args)
-    two = balance(made, "group", with_more, rng=rng(), **args)
+    one = balance(made, "group", Orders(orders), **args)
+    two = balance(made, "group", Orders(with_more), **args)
     pd.testing.assert_frame_equal(one, two)
     assert set(one["kind"]) == {""}
 
@@ -71,14 +68,14 @@ def test_only_units_whose_time_is_over_count():
     made, orders = people(("a", 60, 30, 100), ("b", 60, 30, 100))
     frame = made.frame.assign(first_entry=[START + timedelta(days=50)] * 60 + [START] * 60)
     found = balance(
-        replace(made, frame=frame), "group", orders, margin=1, within=timedelta(days=30), rules=RULES, rng=rng()
+        replace(made, frame=frame), "group", Orders(orders), margin=1, within=timedelta(days=30), rules=RULES
     )
     assert found["group"].tolist() == ["b"]
 
 
 def test_few_converters_have_no_value():
     made, orders = people(("a", 60, 1, 100), ("b", 60, 30, 100))
-    rows = balance(made, "group", orders, margin=1, within=timedelta(days=9), rules=RULES, rng=rng()).set_index("group")
+    rows = balance(made, "group", Orders(orders), margin=1, within=timedelta(days=9), rules=RULES).set_index("group")
     assert rows.loc["a", "reason"] == "too_few"
     assert rows.loc["a", ["rate", "value", "per_person"]].isna().all()
     assert rows.loc["b", "value"] == pytest.approx(100, rel=0.05)
@@ -86,6 +83,16 @@ def test_few_converters_have_no_value():
 
 def test_no_orders_are_worth_nothing_and_not_clear():
     made, orders = people(("a", 60, 30, 100), ("b", 60, 20, 100))
-    rows = balance(made, "group", orders[:0], margin=1, within=timedelta(days=9), rules=RULES, rng=rng())
+    rows = balance(made, "group", Orders(orders[:0]), margin=1, within=timedelta(days=9), rules=RULES)
     assert (rows["value"] == 0).all()
     assert not rows["value_clear"].any()
+
+
+def test_orders_of_which_only_the_day_is_known_count_as_the_funnel_counts_them():
+    made, orders = people(("a", 60, 30, 100), ("b", 60, 30, 100))
+    dated = orders.assign(ts=START - timedelta(hours=14))  # at 0:00 of a day on which people entered at 14:00
+    loose = replace(made, funnel=replace(FUNNEL, matching=Matching(grace=timedelta(days=1))))
+    args = {"margin": 1.0, "within": timedelta(days=7), "rules": RULES}
+    assert balance(made, "group", Orders(dated), **args)["value"].tolist() == [0, 0]
+    known = balance(loose, "group", Orders(dated), **args)
+    assert known["value"].to_numpy() == pytest.approx([100, 100], rel=0.05)

@@ -49,3 +49,10 @@ def test_the_demo_costs_go_to_the_channels_of_its_campaigns(demo: Path):
     by = found.frame.groupby("channel")["cost"].sum()
     assert set(by[by > 0].index) == {"paid_search", "paid_social"}
     assert (found.first, found.last) == (date(2026, 1, 1), date(2026, 6, 30))
+
+
+def test_the_channels_of_campaigns_are_counted_once(demo: Path, monkeypatch: pytest.MonkeyPatch):
+    scope = fl.Scope.open(demo / "params" / "education.yml")
+    first = costs(scope).frame
+    monkeypatch.setattr("funnel_lib.conversion.worth.costs.campaigns", lambda _: pytest.fail("counted again"))
+    pd.testing.assert_frame_equal(costs(scope).frame, first)

@@ -3,11 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import funnel_lib as fl
-from funnel_lib.conversion.worth.crediting import SHOWN, credited, in_period, spread_of
+from funnel_lib.conversion.worth.crediting import SHOWN, credited, in_period
 from funnel_lib.conversion.worth.orders import orders
 
 
@@ -25,9 +24,3 @@ def test_every_rule_gives_away_all_orders_of_the_period_and_all_their_money(may:
     assert sums["conversions"].to_numpy() == pytest.approx([len(now)] * len(SHOWN))
     assert sums["value"].to_numpy() == pytest.approx([now["amount"].sum()] * len(SHOWN))
     assert 0 < len(now) < len(found.frame)
-
-
-def test_how_amounts_are_spread():
-    assert spread_of(pd.DataFrame({"amount": [10.0, 30.0]})) == 0.5
-    assert spread_of(pd.DataFrame({"amount": [7.0, 7.0]})) == 0
-    assert spread_of(pd.DataFrame({"amount": []})) == 0

@@ -4,13 +4,25 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import funnel_lib as fl
-from funnel_lib.config import Split
-from funnel_lib.conversion.worth.customers import CustomerValue, channels_of, customer_value, lead_time
+from funnel_lib.collection.store import Store
+from funnel_lib.config import Rules, Split
+from funnel_lib.conversion.keeping.eventlog import EventLog
+from funnel_lib.conversion.worth.customers import (
+    CustomerValue,
+    came_by_others,
+    channels_of,
+    customer_value,
+    lead_time,
+)
+from funnel_lib.conversion.worth.orders import Orders
+from tests.conversion.keeping.test_arranging import write
 
 
 def rng() -> np.random.Generator:
@@ -62,7 +74,7 @@ def test_a_segment_has_customers_but_no_costs(demo: Path):
     assert math.isnan(found.ratio.value)
     assert found.ratio_reason == "not_by_segment"
     assert found.returns.empty
-    assert set(found.orders.frame["user_id"]) <= set(people.frame["unit"])
+    assert (found.orders.places(people.frame["unit"]) >= 0).all()
 
 
 def test_a_segment_by_channel_has_the_costs_of_its_channel(demo: Path, may: CustomerValue):
@@ -122,3 +134,25 @@ def test_costs_are_as_old_as_the_usual_way_to_an_order(demo: Path):
     scope = opened(demo)
     lag = lead_time(scope, fl.cohort(scope))
     assert timedelta(days=1) < lag < timedelta(days=5)
+
+
+def test_who_was_referred_is_told_by_the_people_where_a_source_names_it(tmp_path: Path):
+    scope = SimpleNamespace(store=Store(tmp_path), workbook=SimpleNamespace(rules=Rules(min_units=4)))
+    # Of four new customers u0 and u3 were referred, whatever their channel; u9 was, but is no customer.
+    frame = pd.DataFrame({"user_id": ["u0", "u1", "u2", "u3"], "channel": ["direct", "referral", None, "referral"]})
+    firsts = Orders(frame)
+    people = pd.DataFrame({"user_id": ["u0", "u1", "u2", "u3", "u9"], "referred_by": ["u9", None, None, "x", "y"]})
+    people.drop(columns="referred_by").to_parquet(tmp_path / "users.parquet")
+    assert came_by_others(scope, firsts).answers == 3  # by the channels that are known: too few
+    people.to_parquet(tmp_path / "users.parquet")
+    found = came_by_others(scope, firsts)
+    assert (found.value, found.answers, found.set_aside) == (0.5, 4, 0)
+
+
+def test_customers_of_a_log_are_places_in_it_and_their_referrers_are_found_all_the_same(tmp_path: Path):
+    scope = SimpleNamespace(store=Store(tmp_path), workbook=SimpleNamespace(rules=Rules(min_units=2)))
+    log = EventLog.made(write(tmp_path / "events.parquet", [(f"u{n}", "buy", n) for n in range(4)]), "user_id")
+    people = pd.DataFrame({"user_id": ["u0", "u1", "u2", "u3"], "referred_by": ["u9", None, None, "x"]})
+    people.to_parquet(tmp_path / "users.parquet")
+    found = came_by_others(scope, Orders(pd.DataFrame({"user_id": [0, 1, 3]}), log=log))
+    assert found.value == 2 / 3

@@ -15,18 +15,21 @@ RULES = Rules()
 
 
 def test_the_published_example():
-    # 500 answers, 50 % promoters, 30 % passives, 20 % detractors: 30 ± 6.8 points.
+    # 500 answers, 50 % promoters, 30 % passives, 20 % detractors: 30 ± 6.8 points; with three more, 29.8 ± 6.8.
     found = net_promoters([9] * 250 + [8] * 150 + [0] * 100, rules=RULES)
     assert found.value == pytest.approx(0.3)
-    assert round(100 * (found.high - found.value), 1) == 6.8
-    assert round(100 * (found.value - found.low), 1) == 6.8
+    assert round(100 * (found.high - found.low) / 2, 1) == 6.8
+    assert (found.high + found.low) / 2 == pytest.approx(150 / 503)
 
 
 def test_the_interval_is_that_of_a_mean_and_stays_within_its_limits():
-    scores = np.repeat([10, 7, 3], [40, 30, 30])
-    ones = np.repeat([1, 0, -1], [40, 30, 30])
+    scores = np.repeat([10, 7, 3], [40, 30, 31])
+    ones = np.repeat([1, 0, -1], [163, 126, 127])  # of four of each answer, and three for, six neither, three against
     found = net_promoters(scores, rules=RULES)
-    assert found.high - found.low == pytest.approx(2 * 1.959964 * ones.std() / 10)
+    assert found.high - found.low == pytest.approx(2 * 1.959964 * ones.std() / math.sqrt(104))
+    alike = net_promoters([10] * 30, rules=RULES)
+    assert (alike.value, alike.high) == (1, 1)
+    assert alike.low == pytest.approx(30 / 33 - 1.959964 * math.sqrt((31.5 / 33 - (30 / 33) ** 2) / 33))
     assert net_promoters([10] * 29 + [0], rules=RULES).high <= 1
 
 

@@ -32,8 +32,13 @@ def test_return_on_spend_is_not_return_on_investment():
 def test_the_interval_is_that_of_chance_and_wider_where_amounts_differ():
     plain = returns(CREDITS, {"search": 2000}, margin=1, rules=Rules()).iloc[0]
     assert plain["roas_high"] / plain["roas"] == pytest.approx(math.exp(1.959964 / 10))
-    wide = returns(CREDITS, {"search": 2000}, margin=1, spread=2.0, rules=Rules()).iloc[0]
-    assert wide["roas_high"] / wide["roas"] == pytest.approx(math.exp(1.959964 * math.sqrt(5) / 10))
+    # 5 000 orders, a fifth worth 5 and the others nothing: mean 1, variance 5 - 1 = 4, so the spread is 2; the freedom
+    # 2 x 25 000^2 / 625 000 = 2 000, of which Student's quantile is 1.961.
+    amounts = [5.0, 0, 0, 0, 0] * 1000
+    wide = returns(CREDITS, {"search": 2000}, margin=1, amounts=amounts, rules=Rules()).iloc[0]
+    assert wide["roas_high"] / wide["roas"] == pytest.approx(math.exp(1.961151 * math.sqrt(5) / 10))
+    few = returns(CREDITS, {"search": 2000}, margin=1, amounts=amounts[:15], rules=Rules()).iloc[0]  # freedom 6: 2.447
+    assert few["roas_high"] / few["roas"] == pytest.approx(math.exp(2.446912 * math.sqrt(5) / 10))
     assert wide["roi_low"] == wide["roas_low"] - 1
 
 

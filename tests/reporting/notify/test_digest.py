@@ -114,9 +114,9 @@ def test_the_workbooks_first_language_is_spoken(tmp_path: Path, workbook: Workbo
     failed = made("failed", language="zh", reason="A cell of the notebook ran longer than 600 seconds.")
     empty = made("no data", report="segmentation", language="zh", reason=NO_ONE)
     found = first(result(tmp_path, empty, failed, made(language="en")), workbook, notify())
-    assert (found.state, found.subject) == ("failed", "✕ 商店：1 份报告失败")
+    assert (found.state, found.subject) == ("failed", "✕ 商店：1份报告失败")
     assert list(found.alerts) == [
-        "转化分析报告 · 2026-05：笔记本中有一个单元格运行超过 600 秒，已停止。",
+        "转化分析报告 · 2026-05：笔记本中有一个单元格运行超过600秒，已停止。",
         "人群细分报告 · 2026-05：本期没有用户进入漏斗。",
     ]
     assert (found.items, found.link) == ([], "")

@@ -41,3 +41,18 @@ def test_unknown_bins_stay_empty_and_nothing_is_said_in_words(rule: SimpleNamesp
     few = spread([nan, nan])
     assert rule.said(rule.keeps(lambda ax, width: histogram(few, ax=ax, width=width))[328]) == ["too few"]
     assert rule.said(rule.keeps(lambda ax, width: histogram(few[:0], ax=ax, width=width))[328]) == ["No data to show"]
+
+
+@pytest.mark.parametrize(
+    ("wide", "named"),
+    [
+        (7.0, "Days since the first step"),
+        (1 / 4, "Hours since the first step"),
+        (1 / 288, "Minutes since the first step"),
+    ],
+)
+def test_short_times_have_an_axis_of_their_own_unit(wide: float, named: str, rule: SimpleNamespace):
+    ax = rule.draw_on(lambda ax, width: histogram(spread([0.02, 0.01, 0.01], wide), ax=ax, width=width), 700)
+    texts = [text.get_text() for text in ax.texts]
+    assert named in texts
+    assert sum(text.isdigit() for text in texts) >= 3  # numbers below the axis

@@ -43,6 +43,14 @@ def test_long_names_and_many_parts_keep_clear(count: int, words: Words, rule: Si
     rule.keeps(lambda ax, width: bridge(frame, words, ax=ax, width=width), frame)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.06, 1.0])
+def test_where_nothing_moved_there_is_still_a_scale(rate: float, rule: SimpleNamespace):
+    frame = moved([0.0, 0.0], ["s1", "s2"], [False, False])
+    frame.loc[frame["kind"] != "part", "value"] = rate
+    said = rule.said(rule.keeps(lambda ax, width: bridge(frame, ax=ax, width=width), frame)[700])
+    assert not {"-1%", "101%"} & set(said)
+
+
 def test_without_a_change_it_says_so(rule: SimpleNamespace):
     few = moved([nan], ["s1"], [False])
     assert rule.said(rule.keeps(lambda ax, width: bridge(few, ax=ax, width=width))[328]) == ["too few"]

@@ -19,6 +19,14 @@ def test_the_credits_of_each_rule_add_up(month):
     assert shown.metrics["attribution.n"] == (may.people.frame["depth"] == 5).sum()
 
 
+def test_of_an_unfinished_month_only_those_whose_time_is_over_have_paths(month):
+    june = month("2026-06")
+    shown, over = attribution.channels(june.scope, june.people), june.people.frame["mature_depth"]
+    assert shown.metrics["attribution.n"] == (over == 5).sum() < (june.people.frame["depth"] == 5).sum()
+    # Those who did not convert are there, too: most of them, though some came back lately.
+    assert shown.metrics["attribution.paths.paths"] > 0.8 * ((over > 0) & (over < 5)).sum()
+
+
 def test_it_says_that_no_rule_is_causal_and_what_the_look_back_misses(month):
     january = month("2026-01")
     text = attribution.channels(january.scope, january.people).text

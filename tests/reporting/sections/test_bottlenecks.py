@@ -1,11 +1,14 @@
 """Bottlenecks are ranked by money against target, past or benchmark; what cannot be judged stays grey."""
 
+import math
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from funnel_lib.ledger import Benchmarks, Value
 from funnel_lib.reporting.sections import bottlenecks
+from funnel_lib.reporting.wording import Say
 
 
 def changed(made: SimpleNamespace, **settings: object) -> SimpleNamespace:
@@ -25,7 +28,7 @@ def test_the_planted_fault_costs_most(month):
     # 464 stood before payment, 340 paid; at 85 % it would be 0.85 x 464 - 340 = 54.4 more.
     assert row["conversions"] == pytest.approx(0.85 * 464 - 340)
     assert "Payment is clearly below its bar" in shown.text
-    assert "margin of 60% included" in shown.text
+    assert "in margin, which is 60% of what is paid" in shown.text
 
 
 def test_without_targets_the_own_past_is_the_bar(month):
@@ -64,3 +67,21 @@ def test_nothing_to_hold_it_against_is_said_in_words(month):
     found = bottlenecks.rank(made.scope, made.people, may.people)
     text = bottlenecks.money(made.scope, made.people, found).text
     assert "because there is no target, no past and no benchmark" in text
+
+
+@pytest.mark.parametrize(
+    ("light", "conversions", "said"),
+    [
+        ("grey", math.nan, "Which step is below its bar cannot be computed, because there are too few people"),
+        ("above", math.nan, "No step is clearly below its bar"),
+        ("below", 0.0, "No step is clearly below its bar"),
+        # Where a step may be left out, what one would bring is not known, but that it is below its bar is.
+        ("below", math.nan, "Payment is clearly below its bar: 30.0% (20.0 to 40.0) against target 50.0%"),
+    ],
+)
+def test_the_finding_says_what_is_below_also_without_money(month, light: str, conversions: float, said: str):
+    scope, nan = month("2026-05").scope, math.nan
+    row = {"name": scope.funnel.names[-1], "light": light, "origin": "target", "label": "", "bar": 0.5, "rate": 0.3,
+           "low": 0.2, "high": 0.4, "units": 20, "conversions": conversions, "conversions_low": nan,
+           "conversions_high": nan, "money": nan, "money_low": nan, "money_high": nan, "reason": "too_few"}  # fmt: skip
+    assert bottlenecks.money_finding(Say("en"), scope, pd.DataFrame([row])).text.startswith(said)

@@ -54,7 +54,7 @@ def test_retention_is_shown_for_everybody_only(month):
     assert 0 < shown.metrics["retention.share"] < 0.2
     assert "retention" in shown.tables
     # In the demo people buy one course: nobody orders a second time.
-    told = "The share that orders again within 60 days cannot be computed, because nobody orders a second time"
+    told = "The share that orders again within 90 days cannot be computed, because nobody orders a second time"
     assert told in shown.text
     students = month("2026-05", "audience=student")
     assert cohorts.retained(students.scope) is None

@@ -1,10 +1,13 @@
 """Cards compare with as many days of the same weekdays; the two views of a period are never mixed."""
 
+import io
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+import funnel_lib as fl
 from funnel_lib.config import Rules
 from funnel_lib.conversion.rates import newcombe
 from funnel_lib.reporting.sections import conversion
@@ -43,16 +46,29 @@ def test_the_activity_view_counts_what_happened_in_the_days(month):
     assert shown.metrics["views.took"] != shown.metrics["views.cohort"]
 
 
+def test_a_step_that_may_be_skipped_is_no_base_of_a_ratio(month):
+    may = month("2026-05")
+    steps = [replace(one, optional=one.name == "trial") for one in may.scope.funnel.steps]
+    book = may.scope.workbook.model_copy(update={"funnel": replace(may.scope.funnel, steps=steps)})
+    scope = replace(may.scope, workbook=book)
+    people = fl.cohort(scope)
+    shown = conversion.views(scope, people, fl.rates(people, rules=book.rules))
+    rows = pd.read_csv(io.StringIO(shown.tables["views"].removeprefix("\ufeff")))
+    took, ratio = rows["Activity: people in these days"], rows["Activity: ratio to previous step"]
+    # Orders (the fourth) by those who registered (the second), whether or not they tried a lesson (the third).
+    assert ratio[3] == pytest.approx(took[3] / took[1])
+
+
 def step(name: str, entering: int, passed: int, *, optional: bool = False) -> Pass:
     """Return how a step was passed; fewer than 30 people or 5 who passed have no rate."""
     rate = passed / entering if entering >= 30 and passed >= 5 else math.nan
-    return Pass(2, name, name.title(), "Visit", entering, passed, rate, rate, rate, None, optional)
+    return Pass(2, name, name.title(), "Visit", entering, passed, rate, rate - 0.1, rate + 0.1, None, optional)
 
 
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        ([step("cart", 100, 50), step("pay", 50, 40)], "Most people leave before Cart: 50.0% (50.0 to 50.0)"),
+        ([step("cart", 100, 50), step("pay", 50, 40)], "Most people leave before Cart: 50.0% (40.0 to 60.0)"),
         # Who leaves out an optional step is not lost there.
         ([step("save", 100, 10, optional=True), step("pay", 100, 60)], "Most people leave before Pay: 40.0%"),
         ([step("cart", 100, 100), step("pay", 100, 100)], "Nobody is lost: all people went on at every step"),

@@ -1,5 +1,6 @@
 """The planted causes of May are found: the payment fault at its step, and the other mix of channels."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from funnel_lib.conversion.journeys import Journeys
 from funnel_lib.conversion.movement.decomposition import by_step
 from funnel_lib.reporting.sections import moves
+from funnel_lib.reporting.wording import Say
 
 
 def test_step_and_traffic_are_told_apart(month):
@@ -34,6 +36,19 @@ def test_a_month_without_a_clear_change_is_not_explained_away(month):
     assert "did not move clearly" in text
     assert "It is traffic" not in text
     assert "It is the steps" not in text
+
+
+def test_a_step_that_was_not_recorded_at_first_is_told(month):
+    may = month("2026-05")
+    say, frame = Say("en"), may.before.frame
+    assert moves.unrecorded(say, may.scope, may.people, may.before) == []
+    # As if payments had been written down only from the middle of the earlier period on.
+    begun = pd.Timestamp("2026-04-10", tz="UTC")
+    cut = replace(may.before, frame=frame.assign(t_5=frame["t_5"].where(frame["t_5"] >= begun)))
+    (found,) = moves.unrecorded(say, may.scope, may.people, cut)
+    assert found.text.startswith("Before 10 April 2026 nobody reached Payment, though ")
+    wait = (may.people.frame["t_5"] - may.people.frame["first_entry"]).median()
+    assert found.metrics["moved.unrecorded.n"] == (frame["first_entry"] <= cut.frame["t_5"].min() - wait).sum()
 
 
 def test_without_an_earlier_period_it_says_so(month):
@@ -71,3 +86,20 @@ def test_a_clear_paradox_gets_a_warning(month):
     assert shown.metrics["paradox.change"] == pytest.approx(0.286 - 0.16)
     assert shown.metrics["paradox.rate"] < 0
     assert moves.paradox(may.scope, now, now) is None
+
+
+@pytest.mark.parametrize(
+    ("clear", "said"),
+    [
+        (False, "The overall rate did not move clearly: −1.0 points (−4.0 to +2.0)"),
+        (True, "The overall rate did not move clearly: −1.0 points (−4.0 to +2.0), though Payment by itself "
+               "moved it by −3.0 points (−5.0 to −1.0)"),
+    ],
+)  # fmt: skip
+def test_a_step_that_moved_is_told_where_the_whole_did_not(month, clear: bool, said: str):
+    scope = month("2026-05").scope
+    change = SimpleNamespace(estimate=-0.01, low=-0.04, high=0.02, clear=False)
+    last = scope.funnel.names[-1]
+    steps = pd.DataFrame({"name": ["a", last], "part": [0.02, -0.03], "low": [-0.01, -0.05], "high": [0.05, -0.01],
+                          "clear": [False, clear]})  # fmt: skip
+    assert moves.change_finding(Say("en"), scope, SimpleNamespace(change=change), steps).text == said

@@ -47,3 +47,11 @@ def test_what_was_not_compared_is_not_called_equal():
     assert segments.behind(Say("en"), SCOPE, few, "plan").text.endswith(
         "because there are too few people or conversions"
     )
+
+
+def test_groups_that_were_not_compared_are_not_called_alike():
+    rows = pd.DataFrame({"group": ["a", "other"], "rate": [0.5, 0.4], "difference": [float("nan")] * 2, "clear": False})
+    told = segments.best_and_worst(Say("en"), SCOPE, rows, "shopper").text
+    assert told.startswith("A comparison of the groups cannot be computed, because there are too few")
+    alone = segments.best_and_worst(Say("en"), SCOPE, rows.head(1), "shopper").text
+    assert alone.endswith("because there is only one group")

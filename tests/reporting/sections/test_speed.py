@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from funnel_lib.conversion.durations.delays import eventually
@@ -23,6 +24,15 @@ def test_the_rate_of_an_unfinished_month_is_told_beside_the_one_that_blames_the_
     half = half_of_conversions(june.people, rules=rules).iloc[0]
     assert shown.metrics["timing.half.low"] == pytest.approx(half["low"])
     assert "log-rank" in shown.text
+
+
+def test_those_who_started_again_are_counted_person_by_person(month):
+    june = month("2026-06")
+    frame = june.people.frame
+    again = ((frame["depth"] == 5) & (frame["first_depth"] < 5)).sum()
+    # In all they are those who got there, less those who did so at once: recent ones, too.
+    assert again == (frame["depth"] == 5).sum() - (frame["first_depth"] == 5).sum() > 0
+    assert speed.timing(june.scope, june.people, "device").metrics["timing.again.n"] == again
 
 
 def test_a_finished_month_blames_nobody(month):
@@ -50,3 +60,16 @@ def test_those_still_waiting_count(month):
     assert shown.metrics["waiting.n"] > 0
     may = month("2026-05")
     assert "Still waiting" not in speed.waiting(may.scope, may.people).text
+
+
+def test_a_bin_narrower_than_it_is_told_is_one_moment(month, monkeypatch: pytest.MonkeyPatch):
+    may = month("2026-05")
+    bins = speed.histogram(may.people, rules=may.scope.workbook.rules)
+    # Of 24 seconds each, from 9.6 minutes on, the first with most.
+    minutes = 9.6 + 0.4 * np.arange(len(bins))
+    narrow = bins.assign(
+        from_days=minutes / 1440, to_days=(minutes + 0.4) / 1440, share=0.5 / 2 ** np.arange(len(bins))
+    )
+    monkeypatch.setattr(speed, "histogram", lambda *_, **__: narrow)
+    shown = speed.timing(may.scope, may.people, "device")
+    assert "Conversions are most frequent 10 minutes after the first step: " in shown.text

@@ -112,3 +112,22 @@ def test_other_people_other_words(demo: Path):
     assert said["2026-01"] != said["2026-05"]
     assert "week of" in said["2026-05"]
     assert "week of" not in said["2026-01"]
+
+
+def test_weeks_are_shown_together_where_their_groups_are_too_small(demo: Path):
+    june = scope(demo, "2026-06")
+    people = fl.cohort(june)
+    some = people.select([place % 20 == 0 for place in range(len(people.frame))])  # about ten a week with a tablet
+    assert '"Everyone"' not in time.weeks(june, people, "device").tables["weeks"]
+    told = time.weeks(june, some, "device")
+    assert {line.split(",")[1] for line in told.tables["weeks"].strip().splitlines()[1:]} == {"Everyone"}
+
+
+def test_a_mix_of_too_few_people_is_counted_but_not_compared(demo: Path):
+    may = scope(demo, "2026-05")
+    people = fl.cohort(may)
+    few = people.select([place < 20 for place in range(len(people.frame))])
+    shown = segments.who(may, few, few, "device")
+    assert "A change of the mix by Device cannot be computed, because there are too few people" in shown.text
+    assert "%" not in shown.tables["device_mix"]
+    assert sum(int(line.split(",")[2]) for line in shown.tables["device_mix"].strip().splitlines()[1:]) == 20

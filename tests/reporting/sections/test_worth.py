@@ -18,6 +18,7 @@ from funnel_lib.conversion.worth.customers import CustomerValue
 from funnel_lib.reporting.blocks import Block
 from funnel_lib.reporting.sections import balance, drivers, kpis, returns, value
 from funnel_lib.reporting.wording import Say
+from funnel_lib.scorecard import Board
 
 
 def opened(demo: Path, **asked: str) -> fl.Scope:
@@ -37,10 +38,11 @@ def worth(demo: Path, people: fl.Journeys) -> CustomerValue:
 
 
 def every(scope: fl.Scope, people: fl.Journeys, worth: CustomerValue | None) -> list[Block]:
-    return [
+    blocks = [
         drivers.driving(scope, people), value.figures(scope, worth), value.over_time(scope, worth),
         returns.channels(scope, worth), balance.balanced(scope, people, "channel"), kpis.board(scope, people),
     ]  # fmt: skip
+    return [block for block in blocks if block is not None]
 
 
 def heading(block: Block) -> str:
@@ -60,8 +62,9 @@ def test_the_demo_is_told_in_both_languages_with_the_same_numbers(
     assert heads[1].startswith("A new customer costs ¥97 (¥87 to ¥108) and has brought ¥488")
     assert "nothing more in 150 days" in heads[2]
     assert heads[3].startswith("Each of the 2 channels with costs brings back more than it costs")
-    assert heads[4].startswith("Per person who enters, Direct is worth")
-    assert "6 are clearly worse than in April" in heads[5]
+    assert heads[4].startswith("Per person who enters, Organic search is worth")
+    assert "Paid social ¥" in heads[4]
+    assert "compared with April, 6 clearly got worse" in heads[5]
 
 
 def test_the_same_report_says_the_same_again(demo: Path, people: fl.Journeys, worth: CustomerValue):
@@ -79,6 +82,7 @@ def test_what_a_segment_cannot_have_is_said(demo: Path):
         "The return of channels cannot be computed, because costs are not known by segment"
     )
     board = kpis.board(scope, students)
+    assert "compared with April" in heading(board)  # with the students of that month
     assert "costs are not known by segment" in board.html
     assert "Reach (impressions)" in board.tables["missing_kpis"]
     assert "Reach (impressions)" not in board.tables["kpis"]
@@ -86,12 +90,14 @@ def test_what_a_segment_cannot_have_is_said(demo: Path):
 
 def test_a_source_without_events_or_amounts_says_so(demo: Path, people: fl.Journeys, worth: CustomerValue):
     scope = opened(demo)
-    for block in (value.figures(scope, None), value.over_time(scope, None), returns.channels(scope, None)):
-        assert heading(block).endswith("because this source tells no single events")
+    assert heading(value.figures(scope, None)).endswith("because this source tells no single events")
+    assert value.over_time(scope, None) is None  # said once
+    assert returns.channels(scope, None) is None
     bare = replace(scope, workbook=scope.workbook.model_copy(update={"value": type(scope.workbook.value)()}))
-    assert heading(balance.balanced(bare, people, "channel")).endswith(
-        "because the workbook does not say what a conversion is worth"
-    )
+    assert balance.balanced(bare, people, "channel") is None
+    said = value.figures(bare, value.measure(bare, people)).text
+    assert "because the workbook does not say what a conversion is worth" in said
+    assert "conversion against value" in said
     undivided = replace(scope, workbook=scope.workbook.model_copy(update={"segments": {}}))
     assert heading(balance.balanced(undivided, people, "plan")).endswith("because there is only one group")
     # A split that the workbook does not have gives way to its first one.
@@ -153,7 +159,15 @@ def test_returns_are_called_by_their_intervals(demo: Path, low: float, high: flo
             {"days": np.nan, "high": np.inf, "last_day": 150.0, "reason": "not_reached"},
             "In 150 days a customer has not",
         ),
-        ({"days": 60.0, "low": 30.0, "high": 90.0}, "A customer has brought what it costs by 60"),
+        (
+            {"days": 60.0, "low": 30.0, "high": 90.0},
+            "A customer has brought what it costs within 60 days (30 to 90) of the first order",
+        ),
+        ({"days": 0.0, "low": 0.0, "high": 30.0}, "Most likely the first order already brings what a customer costs;"),
+        (
+            {"days": 60.0, "low": 30.0, "high": np.inf},
+            "A customer has most likely brought what it costs within 60 days",
+        ),
     ],
 )
 def test_when_a_customer_has_paid_back(demo: Path, worth: CustomerValue, changed: dict[str, Any], start: str):
@@ -167,3 +181,14 @@ def test_a_finding_that_only_one_half_shows_is_no_headline(demo: Path, people: f
     found = drivers.drivers(table, names, rules=scope.workbook.rules, rng=np.random.default_rng(1))
     shaky = replace(found, table=found.table.assign(stable=False))
     assert drivers.driving_finding(Say("en"), scope, shaky).text.startswith("No attribute and no earlier event")
+
+
+def test_figures_that_this_data_cannot_give_are_listed_also_where_it_gives_none(month):
+    may = month("2026-05")
+    only = {"title": "Downloads", "formula": {"events": {"event": "download"}}, "source": "web analytics"}
+    asked = Board.model_validate({"model": "none", "stages": {"interest": {"title": "Interest", "kpis": {"d": only}}}})
+    scope = replace(may.scope, workbook=may.scope.workbook.model_copy(update={"kpis": asked}))
+    shown = kpis.board(scope, may.people)
+    assert "cannot be computed, because nothing that they count is in this data" in shown.text
+    row = shown.tables["missing_kpis"].splitlines()[1]
+    assert row == "Downloads,its events are not in this data,web analytics"
