@@ -6,6 +6,7 @@ after another in one process; what drawing takes is left out.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -36,13 +37,14 @@ OWN_IDS = {
     "exposures": ["unit_id"],
 }  # fmt: skip
 PERSON = {"exposures": "unit_id", "stage_history": "record_id", "deals": "coalesce(user_id, record_id)"}
+LIBRARIES = ("funnel_lib.reporting.sections.opening", "scipy.stats", "statsmodels.api", "numba", "holidays", "pandera")
 DRAWING = ("figure", "svg", "spark")
 TEXT = """## The tables of the conversion notebook
 
 `python -m benchmarks notebook --entries {entries}`. {people:,} people entered in 26 weeks ({events:,} events), all of
-them stored as journeys; {now:,} of them in the month of the report. The cells of notebook 03 in turn, in one process
-that has imported everything and starts with the second look; without drawing. *CPU* is that of all threads, *memory*
-the most held while the cell ran.
+them stored as journeys, the events as a log in numbers; {now:,} entered in the month of the report. The cells of
+notebook 03 in turn, in one process that has imported everything and starts with the second look; without drawing.
+*CPU* is that of all threads, *memory* the most held while the cell ran.
 
 {table}
 """
@@ -111,9 +113,12 @@ def cells(root: Path, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
     pen = _Pen()
     pen.hold()
     os.chdir(root / "params")
+    for name in LIBRARIES:
+        importlib.import_module(name)
     for cell in nbformat.read(NOTEBOOK, as_version=4).cells:  # type: ignore[no-untyped-call]
         if cell.cell_type != "code":
             continue
+        exec("\n".join(line for line in cell.source.splitlines() if line.startswith(("import ", "from "))), given)
         if "parameters" in cell.metadata.get("tags", []):
             given["workbook"] = "education.yml"
             exec(cell.source.replace("../params/", ""), given)
@@ -152,7 +157,7 @@ class _Pen:
 def _name(source: str) -> str:
     """Return what is called last in a cell, without its arguments."""
     if source.startswith("import"):
-        return "imports, journeys"
+        return "journeys"
     return source.strip().splitlines()[-1].removesuffix(")").split("(")[0] + (
         " " + source.split(",")[1].strip() if "segments.each" in source else ""
     )

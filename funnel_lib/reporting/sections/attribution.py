@@ -23,7 +23,8 @@ from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown
-from funnel_lib.reporting.sections.page import level_of, window_of
+from funnel_lib.reporting.sections.page import level_of
+from funnel_lib.reporting.sections.passing import window_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 from funnel_lib.schema import TS, USER_ID

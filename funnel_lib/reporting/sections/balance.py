@@ -19,8 +19,8 @@ from funnel_lib.reporting.labels import Name, Names
 from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.missing import cannot, unknown
+from funnel_lib.reporting.sections.mix import splits_of
 from funnel_lib.reporting.sections.page import chart_words, level_of
-from funnel_lib.reporting.sections.segments import splits_of
 from funnel_lib.reporting.sections.time import known
 from funnel_lib.reporting.sections.value import money
 from funnel_lib.reporting.tables import Column, Table

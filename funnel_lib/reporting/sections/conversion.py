@@ -20,16 +20,8 @@ from funnel_lib.reporting.blocks import Block, Card, Figure, SoWhat, kpis, secti
 from funnel_lib.reporting.estimates import Count, Points, Rate, Share
 from funnel_lib.reporting.labels import Names, PeriodName
 from funnel_lib.reporting.sections.missing import cannot, unknown, why
-from funnel_lib.reporting.sections.page import (
-    Pass,
-    chart_words,
-    hardly_passed,
-    level_of,
-    mature_span,
-    overall,
-    passes,
-    window_of,
-)
+from funnel_lib.reporting.sections.page import chart_words, level_of
+from funnel_lib.reporting.sections.passing import Pass, hardly_passed, mature_span, overall, passes, window_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 

@@ -16,7 +16,8 @@ from funnel_lib.reporting.blocks import Block, Figure, SoWhat, section
 from funnel_lib.reporting.estimates import Count, Days, Rate
 from funnel_lib.reporting.labels import Name
 from funnel_lib.reporting.plots.stage import records
-from funnel_lib.reporting.sections.page import Pass, level_of, passes
+from funnel_lib.reporting.sections.page import level_of
+from funnel_lib.reporting.sections.passing import Pass, passes
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 

@@ -17,8 +17,8 @@ from funnel_lib.reporting.parts import Part as Shown
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.chance import chance
 from funnel_lib.reporting.sections.missing import cannot, unknown
+from funnel_lib.reporting.sections.mix import splits_of
 from funnel_lib.reporting.sections.page import chart_words, level_of
-from funnel_lib.reporting.sections.segments import splits_of
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 

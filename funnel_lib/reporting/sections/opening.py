@@ -10,12 +10,12 @@ import pandas as pd
 
 from funnel_lib.collection.scope import Scope
 from funnel_lib.conversion.journeys import Journeys
-from funnel_lib.conversion.movement.change import mix
+from funnel_lib.conversion.movement import change
 from funnel_lib.reporting.blocks import Block, summary
 from funnel_lib.reporting.estimates import Count, Money, Rate
-from funnel_lib.reporting.sections import bottlenecks, conversion, moves, segments, speed, time
+from funnel_lib.reporting.sections import bottlenecks, conversion, mix, moves, segments, speed, time
 from funnel_lib.reporting.sections.missing import why
-from funnel_lib.reporting.sections.page import Pass, overall, passes, window_of
+from funnel_lib.reporting.sections.passing import Pass, overall, passes, window_of
 from funnel_lib.reporting.wording import Say, Sentence
 
 MOST_POINTS = 5
@@ -110,7 +110,7 @@ def _points(
     ranked: pd.DataFrame | None,
 ) -> Iterator[Point]:  # fmt: skip
     """Yield the points of the summary: what to look at first, by money where it is known, and what is behind it."""
-    splits, several = segments.splits_of(scope), len(scope.funnel.steps) > 1
+    splits, several = mix.splits_of(scope), len(scope.funnel.steps) > 1
     if several:
         yield from _first_look(say, scope, journeys, passes(scope, steps), ranked)
     if several:
@@ -124,7 +124,7 @@ def _points(
     if splits:
         against = segments.comparisons(scope, journeys, splits[0])
         yield Point(6, say("For whom"), segments.behind(say, scope, against, splits[0]))
-    moved = segments.widest(scope, journeys, before)
+    moved = mix.widest(scope, journeys, before)
     if moved is not None and before is not None:
-        shares = mix(journeys, before, moved, rules=scope.workbook.rules)
-        yield Point(8, say("Who came"), segments.shifted(say, scope, shares, moved))
+        shares = change.mix(journeys, before, moved, rules=scope.workbook.rules)
+        yield Point(8, say("Who came"), mix.shifted(say, scope, shares, moved))

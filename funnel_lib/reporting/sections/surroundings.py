@@ -20,7 +20,8 @@ from funnel_lib.reporting.parts import Part
 from funnel_lib.reporting.plots.stage import records
 from funnel_lib.reporting.sections.drops import lost_step
 from funnel_lib.reporting.sections.missing import cannot, unknown
-from funnel_lib.reporting.sections.page import Pass, level_of
+from funnel_lib.reporting.sections.page import level_of
+from funnel_lib.reporting.sections.passing import Pass
 from funnel_lib.reporting.tables import Column, Table
 from funnel_lib.reporting.wording import Say, Sentence
 

@@ -11,7 +11,7 @@ import funnel_lib as fl
 from funnel_lib.config import Rules
 from funnel_lib.conversion.rates import newcombe
 from funnel_lib.reporting.sections import conversion
-from funnel_lib.reporting.sections.page import Pass
+from funnel_lib.reporting.sections.passing import Pass
 from funnel_lib.reporting.wording import Say
 
 

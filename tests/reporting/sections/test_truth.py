@@ -11,6 +11,7 @@ import funnel_lib as fl
 from funnel_lib.conversion.movement.change import mix
 from funnel_lib.conversion.movement.incidents import incidents
 from funnel_lib.reporting.sections import case_study, changes, opening, segments, time
+from funnel_lib.reporting.sections import mix as mixes
 from funnel_lib.reporting.wording import Say
 
 
@@ -53,7 +54,7 @@ def test_the_shift_of_the_mix_is_found_and_measured(demo: Path, truth: dict[str,
     may = scope(demo, "2026-05")
     now, before = fl.cohort(may), fl.cohort_before(may)
     assert before is not None
-    assert segments.widest(may, now, before) == "channel"
+    assert mixes.widest(may, now, before) == "channel"
     row = mix(now, before, "channel", rules=may.workbook.rules).set_index("group").loc[truth["mix"]["channel"]]
     weights = truth["mix"]["weights"]
     planted = [
@@ -62,7 +63,7 @@ def test_the_shift_of_the_mix_is_found_and_measured(demo: Path, truth: dict[str,
     assert row["clear"]
     # Visitors who come back in May keep their first channel, so the mix of all is a little behind that of the new ones.
     assert row["low"] - 0.03 < planted[1] - planted[0] < row["high"] + 0.03
-    said = segments.shifted(Say("en"), may, mix(now, before, "channel", rules=may.workbook.rules), "channel")
+    said = mixes.shifted(Say("en"), may, mix(now, before, "channel", rules=may.workbook.rules), "channel")
     assert said.text.startswith("Paid social: 30.7% of all people, up by 13.4 points")
 
 
@@ -127,7 +128,7 @@ def test_a_mix_of_too_few_people_is_counted_but_not_compared(demo: Path):
     may = scope(demo, "2026-05")
     people = fl.cohort(may)
     few = people.select([place < 20 for place in range(len(people.frame))])
-    shown = segments.who(may, few, few, "device")
+    shown = mixes.who(may, few, few, "device")
     assert "A change of the mix by Device cannot be computed, because there are too few people" in shown.text
     assert "%" not in shown.tables["device_mix"]
     assert sum(int(line.split(",")[2]) for line in shown.tables["device_mix"].strip().splitlines()[1:]) == 20
