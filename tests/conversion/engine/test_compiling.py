@@ -52,7 +52,7 @@ def test_the_kernel_compiles_where_the_package_cannot_be_written_to(tmp_path, ho
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     env.pop("NUMBA_CACHE_DIR", None)
-    command = [sys.executable, "-m", "funnel_lib.conversion"]
+    command = [sys.executable, "-m", "funnel_lib.conversion.engine"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert any(home.rglob("single.run-*.nbi")) == home_is_writable
