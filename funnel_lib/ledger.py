@@ -34,11 +34,6 @@ class Value(Section):
     margin: Share = 1.0
     contract: Contract | None = None
 
-    @property
-    def counted(self) -> bool:
-        """Whether amounts are counted, from events or deals, and not given."""
-        return self.deals or self.event is not None
-
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.deals and (self.event is not None or self.amount is not None):

@@ -73,11 +73,7 @@ def order_value(people: pd.DataFrame, workbook: Workbook, events: Path | EventLo
     first = first_orders(events, buyers, event=value.event, unit=workbook.funnel.unit)
     ours = first[CURRENCY].isna() | (first[CURRENCY] == workbook.currency)
     amounts = first.loc[ours, AMOUNT]
-    count, other = len(amounts), int((~ours).sum())
-    if count < least_amounts(workbook.rules):
-        reason = "other_currency" if other and not count else "too_few"
-        return OrderValue(NAN, NAN, NAN, count, value.margin, "event", other, reason)
-    return OrderValue(*ratio_interval(amounts, level=workbook.rules.level), count, value.margin, "event", other)
+    return _mean(amounts, int((~ours).sum()), workbook)
 
 
 def deal_value(people: pd.DataFrame, workbook: Workbook, sold: Orders) -> OrderValue:
@@ -90,15 +86,19 @@ def deal_value(people: pd.DataFrame, workbook: Workbook, sold: Orders) -> OrderV
     """
     buyers, deals = people[people["converted"]], sold.frame
     place = sold.places(buyers["unit"])
-    entered = buyers["entered"].array.take(place, allow_fill=True)
+    entered = buyers["entered"].array.take(place, allow_fill=True) - (workbook.funnel.matching.grace or timedelta(0))
     ours = (place >= 0) & (pd.isna(entered) | (deals[TS].array >= entered))
     amounts = deals[ours].assign(place=place[ours]).drop_duplicates("place")[AMOUNT]
-    count, other = len(amounts), sold.set_aside.get("other_currency", 0)
+    return _mean(amounts, sold.set_aside.get("other_currency", 0), workbook)
+
+
+def _mean(amounts: pd.Series[float], other: int, workbook: Workbook) -> OrderValue:
+    """Return the mean of amounts, or that there are too few of them; `other` are in another currency."""
+    count, margin = len(amounts), workbook.value.margin
     if count < least_amounts(workbook.rules):
         reason = "other_currency" if other and not count else "too_few"
-        return OrderValue(NAN, NAN, NAN, count, workbook.value.margin, "event", other, reason)
-    found = ratio_interval(amounts, level=workbook.rules.level)
-    return OrderValue(*found, count, workbook.value.margin, "event", other)
+        return OrderValue(NAN, NAN, NAN, count, margin, "event", other, reason)
+    return OrderValue(*ratio_interval(amounts, level=workbook.rules.level), count, margin, "event", other)
 
 
 def first_orders(events: Path | EventLog, buyers: pd.DataFrame, *, event: str, unit: str = USER_ID) -> pd.DataFrame:

@@ -24,6 +24,9 @@ _CODES, _VALUES = "codes.npy", "values.parquet"
 _PATIENCE = 600
 _MADE_BY = ("arranging.py", "eventlog.py", "logfiles.py")
 
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError)
+"""What is raised where a file is missing, cut short, empty or of another kind."""
+
 Log = tuple[pa.Array, tuple[str, ...], dict[str, Ints]]
 Column = tuple[Ints, pa.Array, bool]
 
@@ -61,7 +64,7 @@ def told(folder: Path | None, key: str, make: Callable[[], Column]) -> Column:
         table = pq.read_table(own / _VALUES)
         as_json = (table.schema.metadata or {}).get(b"json") == b"True"
         return np.load(own / _CODES, mmap_mode="r"), table["told"].combine_chunks(), as_json
-    except (OSError, ValueError, KeyError):
+    except _DAMAGED:
         made = make()
     try:
         with _new(own) as new:
@@ -82,7 +85,7 @@ def _opened(folder: Path) -> Log | None:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         with pa.memory_map(str(folder / _UNITS)) as file:
             units = pa.ipc.open_file(file).read_all()["unit"].combine_chunks()
-    except (OSError, ValueError, KeyError, TypeError):
+    except _DAMAGED:
         return None
     return units, tuple(about["names"]), arrays
 

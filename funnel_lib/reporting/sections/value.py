@@ -161,7 +161,12 @@ def _notes(say: Say, scope: Scope, found: CustomerValue) -> list[Sentence]:
             "The forecast was checked on the last {days}: it expected {expected} orders, {came} came.",
             key="value.held", days=Days(test.days), expected=Count(test.expected), came=Count(test.came),
         ))  # fmt: skip
-    if aside := sum(found.orders.set_aside.values()):
+    told = found.orders.set_aside
+    if nameless := sum(told.get(reason, 0) for reason in ("no_user", "no_time")):
+        notes.append(
+            say("{n} orders name no customer or no time and are not counted.", key="value.nameless", n=nameless)
+        )
+    if aside := sum(told.get(reason, 0) for reason in ("other_currency", "no_amount", "negative")):
         notes.append(say("{n} orders are not counted: another currency, no amount, or a negative one.", key="value",
                          n=aside))  # fmt: skip
     return notes

@@ -32,11 +32,12 @@ def test_a_log_is_made_once_and_mapped(folder):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("left", [b"\x93torn", b""], ids=["torn", "empty"])
 @pytest.mark.parametrize("damage", ["at.npy", "units.arrow", "about.json"])
-def test_what_cannot_be_opened_is_made_again(folder, damage):
+def test_what_cannot_be_opened_is_made_again(folder, damage, left):
     make, calls = _maker()
     kept(folder, make)
-    (folder / damage).write_bytes(b"\x93torn")
+    (folder / damage).write_bytes(left)
     assert kept(folder, make)[1] == ("buy", "看")
     kept(folder, make)
     assert len(calls) == 2
@@ -74,5 +75,8 @@ def test_what_rows_tell_is_kept_with_its_kind(folder):
     next(folder.glob("*/codes.npy")).write_bytes(b"torn")
     told(folder, "told plan None", make)
     assert len(calls) == 2
-    assert told(None, "told plan None", make)[2] is True
+    next(folder.glob("*/codes.npy")).write_bytes(b"")
+    told(folder, "told plan None", make)
     assert len(calls) == 3
+    assert told(None, "told plan None", make)[2] is True
+    assert len(calls) == 4

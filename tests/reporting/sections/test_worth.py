@@ -73,6 +73,19 @@ def test_the_same_report_says_the_same_again(demo: Path, people: fl.Journeys, wo
     assert drivers.driving(scope, people).html == drivers.driving(scope, people).html
 
 
+def test_orders_that_do_not_count_are_told_by_their_reasons(demo: Path, worth: CustomerValue):
+    """Orders later than what is known are no fault, and are not told."""
+    scope, orders = opened(demo), worth.orders
+    for aside, said in (({"no_user": 2, "no_time": 1, "later": 9}, "3 orders name no customer or no time"),
+                        ({"negative": 4, "later": 9}, "4 orders are not counted: another currency")):  # fmt: skip
+        text = value.figures(scope, replace(worth, orders=replace(orders, set_aside=aside))).text
+        assert said in text
+        assert text.count("not counted") == 1
+    assert (
+        "not counted" not in value.figures(scope, replace(worth, orders=replace(orders, set_aside={"later": 9}))).text
+    )
+
+
 def test_what_a_segment_cannot_have_is_said(demo: Path):
     scope = opened(demo, segment="audience=student")
     students = fl.cohort(scope)
